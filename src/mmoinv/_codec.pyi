@@ -1,0 +1,76 @@
+"""Types of the compiled codec; `mmoinv._codec_py` has the same functions, documented."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Buffer
+
+from mmoinv.commits import Commits, ParticipantChanges
+from mmoinv.records import Batch
+
+Slots = npt.NDArray[np.uint16]
+Structured = npt.NDArray[np.void]
+
+def widen(items: Batch) -> Batch: ...
+def narrow(items: Batch, layout: str = "packed") -> Structured: ...
+def validate_batch(items: Batch, named: bool = False) -> None: ...
+def sort_by_slot(items: Batch) -> Batch: ...
+def diff(before: Batch, after: Batch) -> tuple[Batch, Slots]: ...
+def apply_changes(before: Batch, saves: Batch, deletes: Slots) -> Batch: ...
+def split_frames(
+    buffer: Buffer, max_body_size: int = ...
+) -> tuple[Structured, int]: ...
+def encode_batch(items: Batch, encoding: int | None = None) -> bytes: ...
+def decode_batch(buffer: Buffer, offset: int = 0) -> tuple[Batch, int]: ...
+def encode_save_inventory_items(
+    character_guid: int, operation_id: int, items: Batch, layout: str = "packed"
+) -> bytes: ...
+def decode_save_inventory_items(
+    body: Buffer, layout: str = "packed"
+) -> tuple[int, int, Batch]: ...
+def encode_delete_inventory_items(
+    character_guid: int, operation_id: int, slots: Slots
+) -> bytes: ...
+def decode_delete_inventory_items(body: Buffer) -> tuple[int, int, Slots]: ...
+def encode_inventory_operation_result(
+    character_guid: int,
+    operation_id: int,
+    operation_type: int,
+    success: int,
+    opcode: int = 0x0A,
+) -> bytes: ...
+def decode_inventory_operation_result(body: Buffer) -> tuple[int, int, int, int]: ...
+def encode_commit_inventory(
+    operation_id: int,
+    participants: Sequence[ParticipantChanges],
+    reason: int = 0,
+    flags: int = 0,
+) -> bytes: ...
+def decode_commit_inventory(body: Buffer) -> Commits: ...
+def encode_commit_inventory_result(
+    operation_id: int,
+    status: int,
+    participants: Sequence[tuple[int, int]],
+    message: str = "",
+) -> bytes: ...
+def decode_commit_inventory_result(
+    body: Buffer,
+) -> tuple[int, int, list[tuple[int, int]], str]: ...
+def decode_commits(
+    buffer: Buffer,
+    offset: int = 0,
+    layout: str | None = None,
+    replace: bool = False,
+    max_body_size: int = ...,
+    max_items: int = ...,
+) -> tuple[Commits, int]: ...
+def encode_commit_results(
+    commits: Commits,
+    statuses: npt.NDArray[np.uint8],
+    versions: npt.NDArray[np.uint64],
+    messages: Mapping[int, str] | None = None,
+) -> bytes: ...
+def encode_operation_results(
+    commits: Commits, statuses: npt.NDArray[np.uint8], opcode: int = 0x0A
+) -> bytes: ...
