@@ -17,7 +17,7 @@ def number_outside(name: str, value: object, limit: int) -> RecordError:
 def not_a_batch(value: object) -> RecordError:
     """An argument that is no batch."""
     dtype = getattr(value, "dtype", None)
-    given = type(value).__name__ if dtype is None else f"an array of shape "
+    given = type(value).__name__ if dtype is None else "an array of shape "
     if dtype is not None:
         given += f"{getattr(value, 'shape', '?')} and dtype {dtype}"
     return RecordError(

@@ -26,6 +26,7 @@ from mmoinv.commits import (
     Commits,
     OperationKind,
     ParticipantChanges,
+    message_bytes,
 )
 from mmoinv.errors import FramingError, NarrowingError
 from mmoinv.records import (
@@ -94,6 +95,13 @@ def _number(name: str, value: Any, limit: int) -> int:
     if not 0 <= number <= limit:
         raise errors.number_outside(name, value, limit)
     return int(number)
+
+
+def _signed(name: str, value: Any) -> int:
+    limit = U64_MAX >> 1
+    if not isinstance(value, int) or not -limit - 1 <= value <= limit:
+        raise errors.number_outside(name, value, limit)
+    return value
 
 
 def _layout(name: Any) -> Layout:
@@ -523,24 +531,21 @@ def encode_commit_inventory(
     _at_most("characters", len(participants), MAX_PARTICIPANTS)
     parts = [struct.pack("<QBBH", operation, reason, flags, len(participants))]
     guids, batches, slots = [], [], []
-    for changes in participants:
-        guid = _number("character_guid", changes.character_guid, U64_MAX)
-        epoch = _number("session_epoch", changes.session_epoch, U32_MAX)
-        version = _number("expected_version", changes.expected_version, U64_MAX)
-        items = widen(changes.items)
-        deletes = _array("deletes", changes.deletes, SLOT)
+    for character_guid, session_epoch, expected_version, batch, gone, currencies in participants:
+        guid = _number("character_guid", character_guid, U64_MAX)
+        epoch = _number("session_epoch", session_epoch, U32_MAX)
+        version = _number("expected_version", expected_version, U64_MAX)
+        items = widen(batch)
+        deletes = _array("deletes", gone, SLOT)
+        _at_most("records", len(items), MAX_BATCH_ITEMS)
         _at_most("slots", len(deletes), MAX_BATCH_ITEMS)
-        _at_most("currencies", len(changes.currencies), U8_MAX)
-        parts.append(
-            struct.pack("<QIQHB", guid, epoch, version, len(deletes), len(changes.currencies))
-        )
+        _at_most("currencies", len(currencies), U8_MAX)
+        parts.append(struct.pack("<QIQHB", guid, epoch, version, len(deletes), len(currencies)))
         parts.append(encode_batch(items))
         parts.append(deletes.tobytes())
-        for currency_id, amount in changes.currencies:
+        for currency_id, amount in currencies:
             number = _number("currency_id", currency_id, U16_MAX)
-            if not -(1 << 63) <= amount < 1 << 63:
-                raise errors.number_outside("amount", amount, (1 << 63) - 1)
-            parts.append(struct.pack("<Hq", number, amount))
+            parts.append(struct.pack("<Hq", number, _signed("amount", amount)))
         guids.append(guid)
         batches.append(items)
         slots.append(deletes)
@@ -675,7 +680,7 @@ def encode_commit_inventory_result(
     operation = _number("operation_id", operation_id, U64_MAX)
     status = _number("status", status, U8_MAX)
     _at_most("characters", len(participants), MAX_PARTICIPANTS)
-    text = message.encode()[:U16_MAX].decode(errors="ignore").encode()
+    text = message_bytes(message)
     pairs = b"".join(
         struct.pack(
             "<QQ",

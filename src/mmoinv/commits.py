@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.records import INVENTORY_ITEM, SLOT, Batch
+from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch
 
 OPERATION = np.dtype(
     [
@@ -158,3 +158,8 @@ def empty_commits() -> Commits:
         np.empty(0, SLOT),
         np.empty(0, CURRENCY),
     )
+
+
+def message_bytes(message: str) -> bytes:
+    """An answer's message as UTF-8, cut at a character's border to at most 65,535 bytes."""
+    return message.encode(errors="replace")[:U16_MAX].decode(errors="ignore").encode()

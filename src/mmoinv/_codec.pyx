@@ -1,0 +1,1766 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The compiled codec. What each function means is written in `mmoinv._codec_py`, its twin.
+
+Arrays are taken by their data pointer once their dtype is known to be ours; bytes by a plain
+buffer. Every length is checked before it is used: decoding first scans a packet whole, then
+expands it, so nothing is allocated for a packet that is broken. All numbers are little
+endian, and so must the machine be.
+"""
+
+import sys
+
+cimport cython
+cimport numpy as cnp
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, _PyBytes_Resize
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport qsort
+from libc.string cimport memcpy, memset
+
+from mmoinv import _codec_errors as errors
+from mmoinv import commits as _commits
+from mmoinv import records as _records
+from mmoinv.errors import FramingError, NarrowingError
+
+if sys.byteorder != "little":
+    raise ImportError("the compiled codec runs on little-endian machines; use MMOINV_CODEC=python")
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    object new_from_descr "PyArray_NewFromDescr"(
+        PyTypeObject*, void*, int, cnp.npy_intp*, cnp.npy_intp*, void*, int, PyObject*
+    )
+
+# The record table as C sees it. check_record_table() holds it against mmoinv.records.
+
+cdef packed struct Item:
+    uint32_t entry
+    uint16_t slot
+    uint16_t stack_count
+    uint64_t creator
+    uint64_t contained
+    uint32_t durability
+    uint32_t random_property_index
+    uint32_t random_suffix_index
+    uint32_t item_flags
+    uint64_t item_guid
+
+cdef packed struct Operation:
+    uint64_t operation_id
+    uint32_t first_participant
+    uint32_t participant_count
+    uint8_t kind
+    uint8_t reason
+    uint8_t flags
+    uint8_t fault
+    uint16_t fault_slot
+
+cdef packed struct Participant:
+    uint64_t character_guid
+    uint64_t expected_version
+    uint32_t session_epoch
+    uint32_t operation
+    uint32_t first_item
+    uint32_t item_count
+    uint32_t first_delete
+    uint32_t delete_count
+    uint32_t first_currency
+    uint32_t currency_count
+
+cdef packed struct Frame:
+    uint8_t opcode
+    uint32_t offset
+    uint32_t length
+
+# A wire layout: where each field of ItemData lies (flags: -1 where there are none).
+cdef struct Layout:
+    int size
+    int creator
+    int contained
+    int durability
+    int random_property_index
+    int random_suffix_index
+    int item_flags
+
+cdef enum:
+    ITEM_SIZE = 48
+    PACKED_SIZE = 29
+    HEADER_SIZE = 5
+    SAVE = 0x0E
+    DELETE = 0x0F
+    RESULT = 0x0A
+    RESULT_2026 = 0x0B
+    COMMIT = 0x80
+    KIND_COMMIT = 0
+    KIND_SAVE = 1
+    KIND_DELETE = 2
+    FLAG_REPLACE = 1
+    FLAG_BITS = 7
+    COLUMNS = 10
+    COLUMNS_FROM_BYTES = 1000
+    SMALL = 256
+    COMMIT_HEAD = 12
+    PARTICIPANT_HEAD = 23
+    CURRENCY_SIZE = 10
+
+cdef enum Fault:
+    FAULT_NONE = 0
+    STACK_COUNT_ZERO = 1
+    ENTRY_ZERO = 2
+    SLOT_TWICE = 3
+    SAVED_AND_DELETED = 4
+    BUYBACK_SLOT = 5
+    NO_PARTICIPANT = 6
+    PARTICIPANT_TWICE = 7
+    REPLACE_WITH_DELETES = 8
+    ITEM_GUID_ZERO = 9
+    UNKNOWN_FLAGS = 10
+
+cdef cnp.dtype INVENTORY_ITEM = _records.INVENTORY_ITEM
+cdef cnp.dtype ITEM_DATA = _records.ITEM_DATA
+cdef cnp.dtype SLOT = _records.SLOT
+cdef cnp.dtype OPERATION = _commits.OPERATION
+cdef cnp.dtype PARTICIPANT = _commits.PARTICIPANT
+cdef cnp.dtype CURRENCY = _commits.CURRENCY
+cdef cnp.dtype FRAME = _commits.FRAME
+cdef cnp.dtype STATUS = cnp.PyArray_DescrFromType(cnp.NPY_UINT8)
+cdef cnp.dtype VERSION = cnp.PyArray_DescrFromType(cnp.NPY_UINT64)
+cdef cnp.dtype NATIVE32 = _records.NATIVE32.dtype
+cdef cnp.dtype NATIVE40 = _records.NATIVE40.dtype
+cdef object Commits = _commits.Commits
+cdef object message_bytes = _commits.message_bytes
+
+cdef Py_ssize_t MAX_BODY_SIZE = _records.MAX_BODY_SIZE
+cdef Py_ssize_t MAX_BATCH_ITEMS = _records.MAX_BATCH_ITEMS
+cdef Py_ssize_t MAX_PARTICIPANTS = _records.MAX_PARTICIPANTS
+cdef Py_ssize_t MAX_PACKET_ITEMS = _records.MAX_PACKET_ITEMS
+cdef Py_ssize_t MAX_CHUNK_ITEMS = _records.MAX_CHUNK_ITEMS
+
+cdef Layout PACKED_LAYOUT = Layout(29, 7, 15, 23, 25, 27, -1)
+cdef Layout NATIVE32_LAYOUT = Layout(32, 8, 16, 24, 26, 28, -1)
+cdef Layout NATIVE40_LAYOUT = Layout(40, 8, 16, 24, 26, 28, 32)
+
+cdef int* FIELD_OFFSETS = [0, 4, 6, 8, 16, 24, 28, 32, 36, 40]
+cdef int* FIELD_SIZES = [4, 2, 2, 8, 8, 4, 4, 4, 4, 8]
+cdef tuple FIELD_NAMES = tuple([field.name for field in _records.WIDE.fields])
+
+
+cdef int check_record_table() except -1:
+    """The offsets above must be those of the one record table."""
+    cdef int i
+    for i, field in enumerate(_records.WIDE.fields):
+        if (field.offset, field.size) != (FIELD_OFFSETS[i], FIELD_SIZES[i]):
+            raise ImportError(f"the compiled codec has another record table: {field}")
+    for layout, size, offsets in (
+        (_records.PACKED, PACKED_LAYOUT.size, (0, 4, 6, 7, 15, 23, 25, 27)),
+        (_records.NATIVE32, NATIVE32_LAYOUT.size, (0, 4, 6, 8, 16, 24, 26, 28)),
+        (_records.NATIVE40, NATIVE40_LAYOUT.size, (0, 4, 6, 8, 16, 24, 26, 28, 32)),
+    ):
+        if layout.itemsize != size or tuple(field.offset for field in layout.fields) != offsets:
+            raise ImportError(f"the compiled codec has another layout {layout.name}")
+    if (
+        OPERATION.itemsize != sizeof(Operation)
+        or PARTICIPANT.itemsize != sizeof(Participant)
+        or FRAME.itemsize != sizeof(Frame)
+        or CURRENCY.itemsize != CURRENCY_SIZE
+        or INVENTORY_ITEM.itemsize != sizeof(Item)
+    ):
+        raise ImportError("the compiled codec has other operation tables")
+    return 0
+
+
+check_record_table()
+
+
+# Arguments
+
+
+cdef inline bint is_array(object value, cnp.dtype dtype):
+    """A one-dimensional contiguous array of the dtype; the pointer is compared first."""
+    if not isinstance(value, cnp.ndarray):
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray>value
+    if cnp.PyArray_NDIM(array) != 1 or not cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return False
+    return <void*>cnp.PyArray_DESCR(array) == <void*>dtype or array.dtype == dtype
+
+
+cdef inline const uint8_t* data_of(object array):
+    return <const uint8_t*>cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+cdef inline Py_ssize_t length_of(object array):
+    return cnp.PyArray_DIM(<cnp.ndarray>array, 0)
+
+
+cdef inline bint is_wide(object items) except -1:
+    """Whether a batch is of INVENTORY_ITEM (else of ITEM_DATA); anything else raises."""
+    if is_array(items, INVENTORY_ITEM):
+        return True
+    if is_array(items, ITEM_DATA):
+        return False
+    raise errors.not_a_batch(items)
+
+
+cdef inline int check_array(str name, object array, cnp.dtype dtype) except -1:
+    if not is_array(array, dtype):
+        raise errors.not_an_array(name, array, dtype)
+    return 0
+
+
+cdef uint64_t number(str name, object value, uint64_t limit) except? 0xDEAD:
+    cdef uint64_t result
+    try:
+        result = value.__index__() if type(value) is not int else value
+    except (AttributeError, OverflowError, TypeError):
+        raise errors.number_outside(name, value, limit) from None
+    if result > limit:
+        raise errors.number_outside(name, value, limit)
+    return result
+
+
+cdef const Layout* layout_of(object name) except NULL:
+    if name == "packed":
+        return &PACKED_LAYOUT
+    if name == "native32":
+        return &NATIVE32_LAYOUT
+    if name == "native40":
+        return &NATIVE40_LAYOUT
+    raise errors.unknown_layout(name)
+
+
+cdef inline int at_most(str what, Py_ssize_t count, Py_ssize_t limit) except -1:
+    if count > limit:
+        raise errors.too_many(what, count, limit)
+    return 0
+
+
+cdef inline cnp.ndarray new_array(cnp.dtype dtype, Py_ssize_t size, Py_ssize_t count):
+    """An array over bytes of its own: several times cheaper than numpy's own allocation.
+
+    Nobody else ever sees the bytes object, so the array may be written to.
+    """
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, size * count)
+    cdef cnp.npy_intp dimension = count
+    Py_INCREF(dtype)
+    cdef cnp.ndarray array = new_from_descr(
+        <PyTypeObject*>cnp.ndarray, <void*>dtype, 1, &dimension, NULL,
+        PyBytes_AS_STRING(memory), cnp.NPY_ARRAY_CARRAY, NULL,
+    )
+    cnp.set_array_base(array, memory)
+    return array
+
+
+@cython.final
+cdef class Bytes:
+    """Holds a plain buffer while it is read."""
+
+    cdef Py_buffer view
+    cdef const uint8_t* data
+    cdef Py_ssize_t size
+
+    def __cinit__(self, object buffer):
+        PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
+        self.data = <const uint8_t*>self.view.buf
+        self.size = self.view.len
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
+# Little-endian numbers at any address
+
+
+cdef inline uint16_t read16(const uint8_t* at) noexcept nogil:
+    cdef uint16_t value
+    memcpy(&value, at, 2)
+    return value
+
+
+cdef inline uint32_t read32(const uint8_t* at) noexcept nogil:
+    cdef uint32_t value
+    memcpy(&value, at, 4)
+    return value
+
+
+cdef inline uint64_t read64(const uint8_t* at) noexcept nogil:
+    cdef uint64_t value
+    memcpy(&value, at, 8)
+    return value
+
+
+cdef inline uint64_t read_width(const uint8_t* at, int width) noexcept nogil:
+    cdef uint64_t value = 0
+    cdef int i
+    if width == 1:
+        return at[0]
+    if width == 2:
+        return read16(at)
+    if width == 4:
+        return read32(at)
+    if width == 8:
+        return read64(at)
+    for i in range(width):
+        value |= <uint64_t>at[i] << (8 * i)
+    return value
+
+
+cdef inline void write16(uint8_t* at, uint16_t value) noexcept nogil:
+    memcpy(at, &value, 2)
+
+
+cdef inline void write32(uint8_t* at, uint32_t value) noexcept nogil:
+    memcpy(at, &value, 4)
+
+
+cdef inline void write64(uint8_t* at, uint64_t value) noexcept nogil:
+    memcpy(at, &value, 8)
+
+
+cdef inline void write_width(uint8_t* at, uint64_t value, int width) noexcept nogil:
+    cdef int i
+    for i in range(width):
+        at[i] = <uint8_t>(value >> (8 * i))
+
+
+cdef inline int width_of(uint64_t value) noexcept nogil:
+    cdef int width = 1
+    while width < 8 and value >> (8 * width):
+        width += 1
+    return width
+
+
+cdef inline uint8_t* write_header(uint8_t* at, uint8_t opcode, Py_ssize_t body) noexcept nogil:
+    at[0] = opcode
+    write32(at + 1, <uint32_t>body)
+    return at + HEADER_SIZE
+
+
+# The rules of a batch
+
+
+cdef inline bint is_buyback(uint16_t slot) noexcept nogil:
+    return <uint8_t>(<uint8_t>slot - 74) <= 11 and <uint8_t>((slot >> 8) + 1) <= 1
+
+
+cdef int repeated_slot(
+    const uint8_t* slots, Py_ssize_t stride, Py_ssize_t count, uint16_t* slot
+) noexcept nogil:
+    """SLOT_TWICE with the first slot that occurred before, in the given order."""
+    cdef uint64_t[1024] seen
+    cdef uint16_t one
+    cdef Py_ssize_t i
+    memset(seen, 0, sizeof(seen))
+    for i in range(count):
+        one = read16(slots + i * stride)
+        if seen[one >> 6] >> (one & 63) & 1:
+            slot[0] = one
+            return SLOT_TWICE
+        seen[one >> 6] |= <uint64_t>1 << (one & 63)
+    return FAULT_NONE
+
+
+cdef int first_record_fault(
+    const uint8_t* data, Py_ssize_t stride, Py_ssize_t count, bint wide, bint named,
+    uint16_t* slot,
+) noexcept nogil:
+    cdef const uint8_t* at
+    cdef Py_ssize_t i
+    for i in range(count):
+        at = data + i * stride
+        slot[0] = read16(at + 4)
+        if read32(at) == 0:
+            return ENTRY_ZERO
+        if at[6] == 0 and (not wide or at[7] == 0):
+            return STACK_COUNT_ZERO
+        if named and read64(at + 40) == 0:
+            return ITEM_GUID_ZERO
+        if is_buyback(slot[0]):
+            return BUYBACK_SLOT
+    return FAULT_NONE
+
+
+cdef inline int records_fault(
+    const uint8_t* data, Py_ssize_t stride, Py_ssize_t count, bint wide, bint named,
+    uint16_t* slot,
+) noexcept nogil:
+    """entry, slot and stack_count lie at 0, 4 and 6 in every layout, item_guid at 40.
+
+    One pass without branches over the usual case, valid and in slot order; only otherwise
+    the place is sought.
+    """
+    cdef const uint8_t* at = data
+    cdef int last = -1
+    cdef int one
+    cdef bint bad = False
+    cdef bint unordered = False
+    cdef Py_ssize_t i
+    cdef int fault
+    for i in range(count):
+        one = read16(at + 4)
+        bad |= read32(at) == 0
+        bad |= (read16(at + 6) if wide else at[6]) == 0
+        if named:
+            bad |= read64(at + 40) == 0
+        bad |= (<uint8_t>(<uint8_t>one - 74) <= 11) & (<uint8_t>((one >> 8) + 1) <= 1)
+        unordered |= one <= last
+        last = one
+        at += stride
+    if bad:
+        fault = first_record_fault(data, stride, count, wide, named, slot)
+        if fault:
+            return fault
+    if unordered:
+        return repeated_slot(data + 4, stride, count, slot)
+    return FAULT_NONE
+
+
+cdef int deletes_fault(
+    const uint8_t* deletes, Py_ssize_t count, const uint8_t* items, Py_ssize_t item_count,
+    uint16_t* slot,
+) noexcept nogil:
+    """``items`` are wide records, already found valid."""
+    cdef uint64_t[1024] seen
+    cdef uint16_t one
+    cdef Py_ssize_t i
+    cdef int fault
+    if count == 0:
+        return FAULT_NONE
+    for i in range(count):
+        one = read16(deletes + 2 * i)
+        if is_buyback(one):
+            slot[0] = one
+            return BUYBACK_SLOT
+    fault = repeated_slot(deletes, 2, count, slot)
+    if fault or item_count == 0:
+        return fault
+    memset(seen, 0, sizeof(seen))
+    for i in range(item_count):
+        one = read16(items + i * ITEM_SIZE + 4)
+        seen[one >> 6] |= <uint64_t>1 << (one & 63)
+    for i in range(count):
+        one = read16(deletes + 2 * i)
+        if seen[one >> 6] >> (one & 63) & 1:
+            slot[0] = one
+            return SAVED_AND_DELETED
+    return FAULT_NONE
+
+
+def validate_batch(object items, bint named=False):
+    cdef bint wide = is_wide(items)
+    cdef uint16_t slot = 0
+    cdef int fault
+    if not wide and named:
+        items = widen(items)
+        wide = True
+    fault = records_fault(
+        data_of(items), ITEM_SIZE if wide else PACKED_SIZE, length_of(items), wide, named, &slot
+    )
+    if fault:
+        raise errors.bad_batch(fault, slot)
+
+
+# Widening and narrowing
+
+
+cdef inline void widen_record(
+    uint8_t* target, const uint8_t* source, const Layout* layout
+) noexcept nogil:
+    cdef Item* item = <Item*>target
+    item.entry = read32(source)
+    item.slot = read16(source + 4)
+    item.stack_count = source[6]
+    item.creator = read64(source + layout.creator)
+    item.contained = read64(source + layout.contained)
+    item.durability = read16(source + layout.durability)
+    item.random_property_index = read16(source + layout.random_property_index)
+    item.random_suffix_index = read16(source + layout.random_suffix_index)
+    item.item_flags = read32(source + layout.item_flags) if layout.item_flags >= 0 else 0
+    item.item_guid = 0
+
+
+cdef inline bint narrow_record(
+    uint8_t* target, const uint8_t* source, const Layout* layout
+) noexcept nogil:
+    """False if a value does not fit."""
+    cdef const Item* item = <const Item*>source
+    if layout.size != PACKED_SIZE:
+        memset(target, 0, layout.size)
+    write32(target, item.entry)
+    write16(target + 4, item.slot)
+    target[6] = <uint8_t>item.stack_count
+    write64(target + layout.creator, item.creator)
+    write64(target + layout.contained, item.contained)
+    write16(target + layout.durability, <uint16_t>item.durability)
+    write16(target + layout.random_property_index, <uint16_t>item.random_property_index)
+    write16(target + layout.random_suffix_index, <uint16_t>item.random_suffix_index)
+    if layout.item_flags >= 0:
+        write32(target + layout.item_flags, item.item_flags)
+    return (
+        (item.stack_count >> 8)
+        | (item.durability >> 16)
+        | (item.random_property_index >> 16)
+        | (item.random_suffix_index >> 16)
+    ) == 0
+
+
+cdef int raise_narrowing(const uint8_t* source, str layout) except -1:
+    cdef const Item* item = <const Item*>source
+    for name, value, limit in (
+        ("stack_count", item.stack_count, 0xFF),
+        ("durability", item.durability, 0xFFFF),
+        ("random_property_index", item.random_property_index, 0xFFFF),
+        ("random_suffix_index", item.random_suffix_index, 0xFFFF),
+    ):
+        if value > limit:
+            raise NarrowingError(item.slot, name, value, limit, layout)
+    return 0
+
+
+cdef inline void widen_records(
+    uint8_t* target, const uint8_t* source, Py_ssize_t count, const Layout* layout
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        widen_record(target + i * ITEM_SIZE, source + i * layout.size, layout)
+
+
+cdef int narrow_into(
+    uint8_t* target, object items, bint wide, const Layout* layout, str name
+) except -1:
+    """Every record of a batch in a wire layout, checked."""
+    cdef const uint8_t* source = data_of(items)
+    cdef Py_ssize_t count = length_of(items)
+    cdef Py_ssize_t i
+    cdef Item item
+    if not wide and layout.size == PACKED_SIZE:
+        memcpy(target, source, count * PACKED_SIZE)
+    elif wide:
+        for i in range(count):
+            if not narrow_record(target + i * layout.size, source + i * ITEM_SIZE, layout):
+                raise_narrowing(source + i * ITEM_SIZE, name)
+    else:
+        for i in range(count):
+            widen_record(<uint8_t*>&item, source + i * PACKED_SIZE, &PACKED_LAYOUT)
+            narrow_record(target + i * layout.size, <const uint8_t*>&item, layout)
+    return 0
+
+
+def widen(object items):
+    cdef bint wide = is_wide(items)
+    cdef Py_ssize_t count = length_of(items)
+    cdef cnp.ndarray result = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
+    cdef uint8_t* target = <uint8_t*>cnp.PyArray_DATA(result)
+    if wide:
+        memcpy(target, data_of(items), count * ITEM_SIZE)
+    else:
+        widen_records(target, data_of(items), count, &PACKED_LAYOUT)
+    return result
+
+
+def narrow(object items, object layout="packed"):
+    cdef const Layout* target = layout_of(layout)
+    cdef bint wide = is_wide(items)
+    cdef cnp.dtype dtype = ITEM_DATA
+    if target.size != PACKED_SIZE:
+        dtype = NATIVE32 if target.size == 32 else NATIVE40
+    cdef cnp.ndarray result = new_array(dtype, target.size, length_of(items))
+    narrow_into(<uint8_t*>cnp.PyArray_DATA(result), items, wide, target, layout)
+    return result
+
+
+# Order and difference
+
+
+cdef int compare_keys(const void* left, const void* right) noexcept nogil:
+    cdef uint64_t a = (<const uint64_t*>left)[0]
+    cdef uint64_t b = (<const uint64_t*>right)[0]
+    return (a > b) - (a < b)
+
+
+cdef bint ascends(const uint8_t* items, Py_ssize_t count) noexcept nogil:
+    cdef int last = -1
+    cdef int one
+    cdef Py_ssize_t i
+    for i in range(count):
+        one = read16(items + i * ITEM_SIZE + 4)
+        if one <= last:
+            return False
+        last = one
+    return True
+
+
+cdef object ordered(object items, bint copy):
+    """The batch as wide records in slot order; the array itself if it is that already."""
+    cdef bint wide = is_wide(items)
+    cdef object source = items if wide else widen(items)
+    cdef const uint8_t* data = data_of(source)
+    cdef Py_ssize_t count = length_of(source)
+    if ascends(data, count):
+        return widen(source) if copy and wide else source
+    cdef uint64_t* keys = <uint64_t*>PyMem_Malloc(count * sizeof(uint64_t))
+    if keys == NULL:
+        raise MemoryError
+    cdef Py_ssize_t i
+    cdef cnp.ndarray result
+    cdef uint8_t* target
+    try:
+        for i in range(count):
+            keys[i] = <uint64_t>read16(data + i * ITEM_SIZE + 4) << 48 | <uint64_t>i
+        qsort(keys, count, sizeof(uint64_t), compare_keys)
+        for i in range(1, count):
+            if keys[i] >> 48 == keys[i - 1] >> 48:
+                raise errors.bad_batch(SLOT_TWICE, keys[i] >> 48)
+        result = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
+        target = <uint8_t*>cnp.PyArray_DATA(result)
+        for i in range(count):
+            memcpy(
+                target + i * ITEM_SIZE, data + <Py_ssize_t>(keys[i] & 0xFFFFFFFF) * ITEM_SIZE, ITEM_SIZE
+            )
+    finally:
+        PyMem_Free(keys)
+    return result
+
+
+def sort_by_slot(object items):
+    return ordered(items, True)
+
+
+cdef inline bint same_record(const uint8_t* a, const uint8_t* b) noexcept nogil:
+    return (
+        (read64(a) ^ read64(b))
+        | (read64(a + 8) ^ read64(b + 8))
+        | (read64(a + 16) ^ read64(b + 16))
+        | (read64(a + 24) ^ read64(b + 24))
+        | (read64(a + 32) ^ read64(b + 32))
+        | (read64(a + 40) ^ read64(b + 40))
+    ) == 0
+
+
+def diff(object before, object after):
+    cdef uint32_t[SMALL] small_changed
+    cdef uint16_t[SMALL] small_gone
+    cdef uint32_t* changed = small_changed
+    cdef uint16_t* gone = small_gone
+    cdef object old_batch = ordered(before, False)
+    cdef object new_batch = ordered(after, False)
+    cdef const uint8_t* old = data_of(old_batch)
+    cdef const uint8_t* new = data_of(new_batch)
+    cdef Py_ssize_t old_count = length_of(old_batch)
+    cdef Py_ssize_t new_count = length_of(new_batch)
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t saved = 0
+    cdef Py_ssize_t deleted = 0
+    cdef uint16_t old_slot, new_slot
+    cdef void* memory = NULL
+    cdef cnp.ndarray saves, deletes
+    cdef uint8_t* target
+    if old_count > SMALL or new_count > SMALL:
+        memory = PyMem_Malloc(new_count * sizeof(uint32_t) + old_count * sizeof(uint16_t))
+        if memory == NULL:
+            raise MemoryError
+        changed = <uint32_t*>memory
+        gone = <uint16_t*>(changed + new_count)
+    try:
+        while i < old_count and j < new_count:
+            old_slot = read16(old + i * ITEM_SIZE + 4)
+            new_slot = read16(new + j * ITEM_SIZE + 4)
+            if old_slot == new_slot:
+                changed[saved] = <uint32_t>j
+                saved += not same_record(old + i * ITEM_SIZE, new + j * ITEM_SIZE)
+                i += 1
+                j += 1
+            elif old_slot < new_slot:
+                gone[deleted] = old_slot
+                deleted += 1
+                i += 1
+            else:
+                changed[saved] = <uint32_t>j
+                saved += 1
+                j += 1
+        while i < old_count:
+            gone[deleted] = read16(old + i * ITEM_SIZE + 4)
+            deleted += 1
+            i += 1
+        while j < new_count:
+            changed[saved] = <uint32_t>j
+            saved += 1
+            j += 1
+        saves = new_array(INVENTORY_ITEM, ITEM_SIZE, saved)
+        target = <uint8_t*>cnp.PyArray_DATA(saves)
+        for i in range(saved):
+            memcpy(target + i * ITEM_SIZE, new + changed[i] * ITEM_SIZE, ITEM_SIZE)
+        deletes = new_array(SLOT, 2, deleted)
+        memcpy(cnp.PyArray_DATA(deletes), gone, 2 * deleted)
+    finally:
+        PyMem_Free(memory)
+    return saves, deletes
+
+
+def apply_changes(object before, object saves, object deletes):
+    cdef uint64_t[1024] gone
+    cdef object old_batch = ordered(before, False)
+    check_array("deletes", deletes, SLOT)
+    cdef object new_batch = ordered(saves, False)
+    cdef const uint8_t* old = data_of(old_batch)
+    cdef const uint8_t* new = data_of(new_batch)
+    cdef const uint8_t* slots = data_of(deletes)
+    cdef Py_ssize_t old_count = length_of(old_batch)
+    cdef Py_ssize_t new_count = length_of(new_batch)
+    cdef Py_ssize_t i, count
+    cdef Py_ssize_t j = 0
+    cdef uint16_t slot
+    cdef cnp.ndarray result
+    cdef uint8_t* target
+    memset(gone, 0, sizeof(gone))
+    for i in range(length_of(deletes)):
+        slot = read16(slots + 2 * i)
+        gone[slot >> 6] |= <uint64_t>1 << (slot & 63)
+    for i in range(new_count):
+        slot = read16(new + i * ITEM_SIZE + 4)
+        gone[slot >> 6] |= <uint64_t>1 << (slot & 63)
+    count = new_count
+    for i in range(old_count):
+        slot = read16(old + i * ITEM_SIZE + 4)
+        count += not (gone[slot >> 6] >> (slot & 63) & 1)
+    result = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
+    target = <uint8_t*>cnp.PyArray_DATA(result)
+    for i in range(old_count):
+        slot = read16(old + i * ITEM_SIZE + 4)
+        if gone[slot >> 6] >> (slot & 63) & 1:
+            continue
+        while j < new_count and read16(new + j * ITEM_SIZE + 4) < slot:
+            memcpy(target, new + j * ITEM_SIZE, ITEM_SIZE)
+            target += ITEM_SIZE
+            j += 1
+        memcpy(target, old + i * ITEM_SIZE, ITEM_SIZE)
+        target += ITEM_SIZE
+    memcpy(target, new + j * ITEM_SIZE, (new_count - j) * ITEM_SIZE)
+    return result
+
+
+# Frames
+
+
+def split_frames(object buffer, Py_ssize_t max_body_size=MAX_BODY_SIZE):
+    cdef Bytes source = Bytes(buffer)
+    cdef const uint8_t* data = source.data
+    cdef Py_ssize_t offset = 0
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t i, length
+    cdef cnp.ndarray frames
+    cdef Frame* frame
+    while source.size - offset >= HEADER_SIZE:
+        length = read32(data + offset + 1)
+        if length > max_body_size:
+            if count == 0:
+                raise errors.over_limit("body length", offset + 1, length, max_body_size)
+            break
+        if length > source.size - offset - HEADER_SIZE:
+            break
+        offset += HEADER_SIZE + length
+        count += 1
+    frames = new_array(FRAME, sizeof(Frame), count)
+    frame = <Frame*>cnp.PyArray_DATA(frames)
+    offset = 0
+    for i in range(count):
+        length = read32(data + offset + 1)
+        frame[i].opcode = data[offset]
+        frame[i].offset = <uint32_t>(offset + HEADER_SIZE)
+        frame[i].length = <uint32_t>length
+        offset += HEADER_SIZE + length
+    return frames, offset
+
+
+# Batches of protocol 4
+
+
+cdef Py_ssize_t encode_column(
+    uint8_t* target, const uint64_t* values, Py_ssize_t count
+) noexcept nogil:
+    """One column in its shortest form, the lowest kind on a tie; returns its bytes.
+
+    ``target`` has room for kind 2 at the width of the largest value, which bounds them all.
+    """
+    cdef uint64_t low = 0xFFFFFFFFFFFFFFFF
+    cdef uint64_t high = 0
+    cdef uint64_t[256] distinct
+    cdef Py_ssize_t i, k, best, room
+    cdef Py_ssize_t found = 0
+    cdef int width, spread
+    cdef int kind = 2
+    for i in range(count):
+        low = values[i] if values[i] < low else low
+        high = values[i] if values[i] > high else high
+    if high == 0:
+        target[0] = 0
+        return 1
+    width = width_of(high)
+    if low == high:
+        target[0] = <uint8_t>(1 << 4 | width)
+        write_width(target + 1, low, width)
+        return 1 + width
+    best = 1 + count * width
+    spread = width_of(high - low)
+    if 1 + 8 + count * spread < best:
+        kind = 3
+        best = 1 + 8 + count * spread
+    # As many different values as a dictionary may have and still be the shortest.
+    room = (best - 3 - count) // width if best > 3 + count else 0
+    if room > 255:
+        room = 255
+    if room > 0:
+        for i in range(count):
+            k = 0
+            while k < found and distinct[k] != values[i]:
+                k += 1
+            if k == found:
+                if found == room:
+                    found = 0
+                    break
+                distinct[found] = values[i]
+                found += 1
+    if found:
+        target[0] = <uint8_t>(4 << 4 | width)
+        target[1] = <uint8_t>found
+        target += 2
+        for k in range(found):
+            write_width(target, distinct[k], width)
+            target += width
+        for i in range(count):
+            k = 0
+            while distinct[k] != values[i]:
+                k += 1
+            target[i] = <uint8_t>k
+        return 2 + found * width + count
+    if kind == 3:
+        target[0] = <uint8_t>(3 << 4 | spread)
+        write64(target + 1, low)
+        for i in range(count):
+            write_width(target + 9 + i * spread, values[i] - low, spread)
+    else:
+        target[0] = <uint8_t>(2 << 4 | width)
+        for i in range(count):
+            write_width(target + 1 + i * width, values[i], width)
+    return best
+
+
+cdef inline Py_ssize_t batch_bound(Py_ssize_t count) noexcept nogil:
+    return 3 + COLUMNS + count * ITEM_SIZE
+
+
+cdef Py_ssize_t encode_batch_into(
+    uint8_t* target, const uint8_t* items, Py_ssize_t count, int encoding
+) except -1:
+    """Writes at most batch_bound(count) bytes; returns how many."""
+    cdef uint8_t* at = target + 3
+    cdef uint64_t[SMALL] small
+    cdef uint64_t* values = small
+    cdef Py_ssize_t i
+    cdef int column
+    write16(target, <uint16_t>count)
+    target[2] = <uint8_t>encoding
+    if encoding == 0:
+        memcpy(at, items, count * ITEM_SIZE)
+        return 3 + count * ITEM_SIZE
+    if count > SMALL:
+        values = <uint64_t*>PyMem_Malloc(count * sizeof(uint64_t))
+        if values == NULL:
+            raise MemoryError
+    for column in range(COLUMNS):
+        for i in range(count):
+            values[i] = read_width(
+                items + i * ITEM_SIZE + FIELD_OFFSETS[column], FIELD_SIZES[column]
+            )
+        at += encode_column(at, values, count)
+    if values != small:
+        PyMem_Free(values)
+    return at - target
+
+
+cdef inline int default_encoding(Py_ssize_t count) noexcept nogil:
+    return 1 if count * ITEM_SIZE > COLUMNS_FROM_BYTES else 0
+
+
+def encode_batch(object items, object encoding=None):
+    cdef object wide = items if is_wide(items) else widen(items)
+    cdef Py_ssize_t count = length_of(wide)
+    cdef int chosen = default_encoding(count)
+    cdef PyObject* result
+    at_most("records", count, MAX_BATCH_ITEMS)
+    if encoding is not None:
+        if encoding not in (0, 1):
+            raise errors.unknown_encoding(encoding)
+        chosen = encoding
+    cdef bytes memory = PyBytes_FromStringAndSize(NULL, batch_bound(count))
+    cdef Py_ssize_t size = encode_batch_into(
+        <uint8_t*>PyBytes_AS_STRING(memory), data_of(wide), count, chosen
+    )
+    return memory[:size]
+
+
+cdef inline int need(str what, Py_ssize_t at, Py_ssize_t size, Py_ssize_t end) except -1:
+    if size > end - at:
+        raise errors.truncated(what, at, size, end - at)
+    return 0
+
+
+cdef Py_ssize_t scan_column(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t count, int column
+) except -1:
+    """Checks one column whole; returns the offset behind it."""
+    cdef Py_ssize_t start = at
+    cdef Py_ssize_t i, size
+    cdef int kind, width
+    cdef uint64_t base, value
+    cdef uint64_t limit = 0xFFFFFFFFFFFFFFFF
+    cdef int highest = 0
+    if FIELD_SIZES[column] < 8:
+        limit = (<uint64_t>1 << (8 * FIELD_SIZES[column])) - 1
+    if at >= end:
+        need("column " + FIELD_NAMES[column], at, 1, end)
+    kind = data[at] >> 4
+    width = data[at] & 15
+    at += 1
+    if kind > 4:
+        raise errors.bad_column(FIELD_NAMES[column], start, f"kind {kind} is not defined")
+    if kind == 0:
+        if width != 0:
+            raise errors.bad_column(
+                FIELD_NAMES[column], start, f"width {width} where kind 0 has 0"
+            )
+        return at
+    if count == 0:
+        raise errors.bad_column(
+            FIELD_NAMES[column], start, f"kind {kind} in a batch of no records"
+        )
+    if not 1 <= width <= 8:
+        raise errors.bad_column(FIELD_NAMES[column], start, f"width {width} is outside 1..8")
+    if kind == 4:
+        if at >= end:
+            need("column " + FIELD_NAMES[column], at, 1, end)
+        size = data[at]
+        at += 1
+        if size == 0:
+            raise errors.bad_column(FIELD_NAMES[column], start, "the dictionary is empty")
+        if size * width > end - at:
+            need("column " + FIELD_NAMES[column], at, size * width, end)
+        if count > end - at - size * width:
+            need("column " + FIELD_NAMES[column], at + size * width, count, end)
+        for i in range(count):
+            highest = max(highest, <int>data[at + size * width + i])
+        if highest >= size:
+            raise errors.bad_column(
+                FIELD_NAMES[column], start, f"an index is outside 0..{size - 1}"
+            )
+        for i in range(size):
+            if read_width(data + at + i * width, width) > limit:
+                raise errors.bad_column(FIELD_NAMES[column], start, f"a value is over {limit}")
+        return at + size * width + count
+    base = 0
+    if kind == 3:
+        if 8 > end - at:
+            need("column " + FIELD_NAMES[column], at, 8, end)
+        base = read64(data + at)
+        at += 8
+    size = width if kind == 1 else count * width
+    if size > end - at:
+        need("column " + FIELD_NAMES[column], at, size, end)
+    if kind == 3 or width > FIELD_SIZES[column]:
+        for i in range(1 if kind == 1 else count):
+            value = read_width(data + at + i * width, width)
+            if value > limit or base > limit - value:
+                raise errors.bad_column(FIELD_NAMES[column], start, f"a value is over {limit}")
+    return at + size
+
+
+cdef Py_ssize_t scan_batch(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Py_ssize_t* count
+) except -1:
+    """Checks one batch whole; sets its record count, returns the offset behind it."""
+    cdef int column
+    need("record count", at, 2, end)
+    count[0] = read16(data + at)
+    if count[0] > MAX_BATCH_ITEMS:
+        raise errors.over_limit("record count", at, count[0], MAX_BATCH_ITEMS)
+    need("batch encoding", at + 2, 1, end)
+    at += 3
+    if data[at - 1] == 0:
+        need("records", at, count[0] * ITEM_SIZE, end)
+        return at + count[0] * ITEM_SIZE
+    if data[at - 1] != 1:
+        raise errors.bad_encoding(at - 1, data[at - 1])
+    for column in range(COLUMNS):
+        at = scan_column(data, at, end, count[0], column)
+    return at
+
+
+cdef Py_ssize_t expand_column(
+    uint8_t* items, const uint8_t* data, Py_ssize_t at, Py_ssize_t count, int column
+) noexcept nogil:
+    """A column that scan_column has passed, into records that are zero so far."""
+    cdef int kind = data[at] >> 4
+    cdef int width = data[at] & 15
+    cdef int size = FIELD_SIZES[column]
+    cdef uint8_t* target = items + FIELD_OFFSETS[column]
+    cdef uint64_t base = 0
+    cdef const uint8_t* values
+    cdef Py_ssize_t i, found
+    at += 1
+    if kind == 0:
+        return at
+    if kind == 1:
+        base = read_width(data + at, width)
+        for i in range(count):
+            memcpy(target + i * ITEM_SIZE, &base, size)
+        return at + width
+    if kind == 4:
+        found = data[at]
+        values = data + at + 1
+        at += 1 + found * width
+        for i in range(count):
+            base = read_width(values + data[at + i] * width, width)
+            memcpy(target + i * ITEM_SIZE, &base, size)
+        return at + count
+    cdef uint64_t value
+    if kind == 3:
+        base = read64(data + at)
+        at += 8
+    for i in range(count):
+        value = base + read_width(data + at + i * width, width)
+        memcpy(target + i * ITEM_SIZE, &value, size)
+    return at + count * width
+
+
+cdef Py_ssize_t expand_batch(
+    uint8_t* items, const uint8_t* data, Py_ssize_t at
+) noexcept nogil:
+    """A batch that scan_batch has passed; returns the offset behind it."""
+    cdef Py_ssize_t count = read16(data + at)
+    cdef int column
+    at += 3
+    if data[at - 1] == 0:
+        memcpy(items, data + at, count * ITEM_SIZE)
+        return at + count * ITEM_SIZE
+    memset(items, 0, count * ITEM_SIZE)
+    for column in range(COLUMNS):
+        at = expand_column(items, data, at, count, column)
+    return at
+
+
+def decode_batch(object buffer, Py_ssize_t offset=0):
+    cdef Bytes source = Bytes(buffer)
+    cdef Py_ssize_t count = 0
+    cdef Py_ssize_t end
+    if offset < 0:
+        raise errors.number_outside("offset", offset, source.size)
+    end = scan_batch(source.data, offset, source.size, &count)
+    cdef cnp.ndarray items = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
+    expand_batch(<uint8_t*>cnp.PyArray_DATA(items), source.data, offset)
+    return items, end
+
+
+# Protocol 3
+
+
+def encode_save_inventory_items(
+    object character_guid, object operation_id, object items, object layout="packed"
+):
+    cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+    cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
+    cdef const Layout* target = layout_of(layout)
+    cdef bint wide = is_wide(items)
+    cdef Py_ssize_t count = length_of(items)
+    cdef uint16_t slot = 0
+    cdef int fault
+    if wide:
+        fault = records_fault(data_of(items), ITEM_SIZE, count, True, False, &slot)
+    else:
+        fault = records_fault(data_of(items), PACKED_SIZE, count, False, False, &slot)
+    if fault:
+        raise errors.bad_batch(fault, slot)
+    at_most("records", count, MAX_BATCH_ITEMS)
+    cdef Py_ssize_t size = 14 + count * target.size
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, HEADER_SIZE + size)
+    cdef uint8_t* at = write_header(<uint8_t*>PyBytes_AS_STRING(frame), SAVE, size)
+    write64(at, guid)
+    write32(at + 8, operation)
+    write16(at + 12, <uint16_t>count)
+    narrow_into(at + 14, items, wide, target, layout)
+    return frame
+
+
+cdef Py_ssize_t scan_protocol_3(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, str packet, str counted, str content,
+    Py_ssize_t size,
+) except -1:
+    """Checks the length of a Save or Delete body; returns its count."""
+    cdef Py_ssize_t count
+    need(packet, at, 12, end)
+    need(counted, at + 12, 2, end)
+    count = read16(data + at + 12)
+    if count > MAX_BATCH_ITEMS:
+        raise errors.over_limit(counted, at + 12, count, MAX_BATCH_ITEMS)
+    need(content, at + 14, count * size, end)
+    if at + 14 + count * size != end:
+        raise errors.trailing(packet, at + 14 + count * size, end - at - 14 - count * size)
+    return count
+
+
+cdef inline Py_ssize_t scan_save(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, const Layout* layout
+) except -1:
+    return scan_protocol_3(
+        data, at, end, "SaveInventoryItems", "record count", "records", layout.size
+    )
+
+
+cdef inline Py_ssize_t scan_delete(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end
+) except -1:
+    return scan_protocol_3(data, at, end, "DeleteInventoryItems", "slot count", "slots", 2)
+
+
+def decode_save_inventory_items(object body, object layout="packed"):
+    cdef const Layout* wire = layout_of(layout)
+    cdef Bytes source = Bytes(body)
+    cdef Py_ssize_t count = scan_save(source.data, 0, source.size, wire)
+    cdef cnp.ndarray items = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
+    cdef uint8_t* target = <uint8_t*>cnp.PyArray_DATA(items)
+    cdef uint16_t slot = 0
+    cdef int fault
+    widen_records(target, source.data + 14, count, wire)
+    fault = records_fault(target, ITEM_SIZE, count, True, False, &slot)
+    if fault:
+        raise errors.bad_content(
+            "SaveInventoryItems", read32(source.data + 8), [read64(source.data)], fault, slot
+        )
+    return read64(source.data), read32(source.data + 8), items
+
+
+def encode_delete_inventory_items(object character_guid, object operation_id, object slots):
+    cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+    cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
+    check_array("slots", slots, SLOT)
+    cdef Py_ssize_t count = length_of(slots)
+    cdef uint16_t slot = 0
+    at_most("slots", count, MAX_BATCH_ITEMS)
+    cdef int fault = deletes_fault(data_of(slots), count, NULL, 0, &slot)
+    if fault:
+        raise errors.bad_batch(fault, slot)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, HEADER_SIZE + 14 + 2 * count)
+    cdef uint8_t* at = write_header(<uint8_t*>PyBytes_AS_STRING(frame), DELETE, 14 + 2 * count)
+    write64(at, guid)
+    write32(at + 8, operation)
+    write16(at + 12, <uint16_t>count)
+    memcpy(at + 14, data_of(slots), 2 * count)
+    return frame
+
+
+def decode_delete_inventory_items(object body):
+    cdef Bytes source = Bytes(body)
+    cdef Py_ssize_t count = scan_delete(source.data, 0, source.size)
+    cdef cnp.ndarray slots = new_array(SLOT, 2, count)
+    cdef uint16_t slot = 0
+    memcpy(cnp.PyArray_DATA(slots), source.data + 14, 2 * count)
+    cdef int fault = deletes_fault(data_of(slots), count, NULL, 0, &slot)
+    if fault:
+        raise errors.bad_content(
+            "DeleteInventoryItems", read32(source.data + 8), [read64(source.data)], fault, slot
+        )
+    return read64(source.data), read32(source.data + 8), slots
+
+
+cdef inline uint8_t* write_result(
+    uint8_t* at, uint8_t opcode, uint64_t guid, uint32_t operation, uint8_t kind, uint8_t success
+) noexcept nogil:
+    at = write_header(at, opcode, 14)
+    write64(at, guid)
+    write32(at + 8, operation)
+    at[12] = kind
+    at[13] = success
+    return at + 14
+
+
+def encode_inventory_operation_result(
+    object character_guid, object operation_id, object operation_type, object success,
+    object opcode=RESULT,
+):
+    cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+    cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
+    cdef uint8_t kind = number("operation_type", operation_type, 1)
+    cdef uint8_t succeeded = number("success", success, 1)
+    if opcode not in (RESULT, RESULT_2026):
+        raise errors.unknown_opcode(opcode)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, HEADER_SIZE + 14)
+    write_result(
+        <uint8_t*>PyBytes_AS_STRING(frame), opcode, guid, operation, kind, succeeded
+    )
+    return frame
+
+
+def decode_inventory_operation_result(object body):
+    cdef Bytes source = Bytes(body)
+    cdef const uint8_t* data = source.data
+    need("InventoryOperationResult", 0, 14, source.size)
+    if source.size > 14:
+        raise errors.trailing("InventoryOperationResult", 14, source.size - 14)
+    if data[12] > 1:
+        raise errors.bad_value("operation type", 12, data[12])
+    if data[13] > 1:
+        raise errors.bad_value("success", 13, data[13])
+    return read64(data), read32(data + 8), data[12], data[13]
+
+
+# Protocol 4
+
+
+cdef struct Counts:
+    # What a run of operations holds; each scan adds to it.
+    Py_ssize_t operations
+    Py_ssize_t participants
+    Py_ssize_t items
+    Py_ssize_t deletes
+    Py_ssize_t currencies
+
+
+def encode_commit_inventory(
+    object operation_id, object participants, object reason=0, object flags=0
+):
+    cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
+    cdef uint8_t why = number("reason", reason, 0xFF)
+    cdef uint8_t bits = number("flags", flags, 0xFF)
+    cdef Py_ssize_t count = len(participants)
+    at_most("characters", count, MAX_PARTICIPANTS)
+    cdef list parts = []
+    cdef Py_ssize_t total = 0
+    cdef Py_ssize_t bound = HEADER_SIZE + COMMIT_HEAD
+    cdef Py_ssize_t deleted = 0
+    for character_guid, session_epoch, expected_version, batch, deletes, currencies in participants:
+        number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+        number("session_epoch", session_epoch, 0xFFFFFFFF)
+        number("expected_version", expected_version, 0xFFFFFFFFFFFFFFFF)
+        items = batch if is_wide(batch) else widen(batch)
+        check_array("deletes", deletes, SLOT)
+        at_most("records", length_of(items), MAX_BATCH_ITEMS)
+        at_most("slots", length_of(deletes), MAX_BATCH_ITEMS)
+        at_most("currencies", len(currencies), 0xFF)
+        for currency_id, amount in currencies:
+            number("currency_id", currency_id, 0xFFFF)
+            signed_amount(amount)
+        total += length_of(items)
+        deleted += length_of(deletes)
+        bound += (
+            PARTICIPANT_HEAD
+            + batch_bound(length_of(items))
+            + 2 * length_of(deletes)
+            + CURRENCY_SIZE * len(currencies)
+        )
+        parts.append(
+            (character_guid, session_epoch, expected_version, items, deletes, currencies)
+        )
+    at_most("records", total, MAX_PACKET_ITEMS)
+    check_operation(bits, parts, deleted)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, bound)
+    cdef uint8_t* start = <uint8_t*>PyBytes_AS_STRING(frame)
+    cdef uint8_t* at = start + HEADER_SIZE
+    cdef Py_ssize_t length
+    write64(at, operation)
+    at[8] = why
+    at[9] = bits
+    write16(at + 10, <uint16_t>count)
+    at += COMMIT_HEAD
+    for character_guid, session_epoch, expected_version, items, deletes, currencies in parts:
+        write64(at, character_guid)
+        write32(at + 8, session_epoch)
+        write64(at + 12, expected_version)
+        length = length_of(deletes)
+        write16(at + 20, <uint16_t>length)
+        at[22] = <uint8_t>len(currencies)
+        at += PARTICIPANT_HEAD
+        at += encode_batch_into(
+            at, data_of(items), length_of(items), default_encoding(length_of(items))
+        )
+        memcpy(at, data_of(deletes), 2 * length)
+        at += 2 * length
+        for currency_id, amount in currencies:
+            write16(at, currency_id)
+            write64(at + 2, <uint64_t><int64_t>amount)
+            at += CURRENCY_SIZE
+    length = at - start
+    at_most("bytes", length - HEADER_SIZE, MAX_BODY_SIZE)
+    write_header(start, COMMIT, length - HEADER_SIZE)
+    return frame if length == bound else frame[:length]
+
+
+cdef int64_t signed_amount(object amount) except? -1:
+    cdef int64_t value
+    if not isinstance(amount, int):
+        raise errors.number_outside("amount", amount, 0x7FFFFFFFFFFFFFFF)
+    try:
+        value = amount
+    except OverflowError:
+        raise errors.number_outside("amount", amount, 0x7FFFFFFFFFFFFFFF) from None
+    return value
+
+
+cdef int check_operation(uint8_t flags, list parts, Py_ssize_t deleted) except -1:
+    """Raises BatchError for what the realm would refuse, in the order of the twin."""
+    cdef uint16_t slot = 0
+    cdef int fault = FAULT_NONE
+    if flags & ~FLAG_BITS:
+        fault = UNKNOWN_FLAGS
+    elif not parts:
+        fault = NO_PARTICIPANT
+    elif flags & FLAG_REPLACE and deleted:
+        fault = REPLACE_WITH_DELETES
+    elif len(parts) > 1 and len({part[0] for part in parts}) != len(parts):
+        fault = PARTICIPANT_TWICE
+    if fault:
+        raise errors.bad_batch(fault, 0)
+    for part in parts:
+        items = part[3]
+        fault = records_fault(data_of(items), ITEM_SIZE, length_of(items), True, True, &slot)
+        if not fault:
+            fault = deletes_fault(
+                data_of(part[4]), length_of(part[4]), data_of(items), length_of(items), &slot
+            )
+        if fault:
+            raise errors.bad_batch(fault, slot)
+    return 0
+
+
+cdef int scan_commit(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Counts* counts
+) except -1:
+    """Checks one CommitInventory body whole, then adds to the counts."""
+    cdef Py_ssize_t participants, i, start, count, delete_count, currency_count
+    cdef Py_ssize_t items = 0
+    cdef Py_ssize_t deletes = 0
+    cdef Py_ssize_t currencies = 0
+    need("CommitInventory", at, 10, end)
+    need("participant count", at + 10, 2, end)
+    participants = read16(data + at + 10)
+    if participants > MAX_PARTICIPANTS:
+        raise errors.over_limit("participant count", at + 10, participants, MAX_PARTICIPANTS)
+    at += COMMIT_HEAD
+    for i in range(participants):
+        need("participant", at, 20, end)
+        need("slot count", at + 20, 2, end)
+        delete_count = read16(data + at + 20)
+        if delete_count > MAX_BATCH_ITEMS:
+            raise errors.over_limit("slot count", at + 20, delete_count, MAX_BATCH_ITEMS)
+        need("currency count", at + 22, 1, end)
+        currency_count = data[at + 22]
+        start = at + PARTICIPANT_HEAD
+        at = scan_batch(data, start, end, &count)
+        items += count
+        if items > MAX_PACKET_ITEMS:
+            raise errors.over_limit("records of the packet", start, items, MAX_PACKET_ITEMS)
+        need("slots", at, 2 * delete_count, end)
+        at += 2 * delete_count
+        need("currencies", at, CURRENCY_SIZE * currency_count, end)
+        at += CURRENCY_SIZE * currency_count
+        deletes += delete_count
+        currencies += currency_count
+    if at != end:
+        raise errors.trailing("CommitInventory", at, end - at)
+    counts.operations += 1
+    counts.participants += participants
+    counts.items += items
+    counts.deletes += deletes
+    counts.currencies += currencies
+    return 0
+
+
+cdef class Filling:
+    """The arrays of Commits while they are filled, from counts that a scan has made."""
+
+    cdef cnp.ndarray operations, participants, items, deletes, currencies
+    cdef Operation* operation
+    cdef Participant* participant
+    cdef uint8_t* item
+    cdef uint8_t* delete
+    cdef uint8_t* currency
+    cdef Counts filled
+
+    def __cinit__(self):
+        memset(&self.filled, 0, sizeof(Counts))
+
+    cdef int allocate(self, const Counts* counts) except -1:
+        self.operations = new_array(OPERATION, sizeof(Operation), counts.operations)
+        self.participants = new_array(PARTICIPANT, sizeof(Participant), counts.participants)
+        self.items = new_array(INVENTORY_ITEM, ITEM_SIZE, counts.items)
+        self.deletes = new_array(SLOT, 2, counts.deletes)
+        self.currencies = new_array(CURRENCY, CURRENCY_SIZE, counts.currencies)
+        self.operation = <Operation*>cnp.PyArray_DATA(self.operations)
+        self.participant = <Participant*>cnp.PyArray_DATA(self.participants)
+        self.item = <uint8_t*>cnp.PyArray_DATA(self.items)
+        self.delete = <uint8_t*>cnp.PyArray_DATA(self.deletes)
+        self.currency = <uint8_t*>cnp.PyArray_DATA(self.currencies)
+        return 0
+
+    cdef Participant* add(
+        self, uint64_t guid, uint32_t epoch, uint64_t version, Py_ssize_t items,
+        Py_ssize_t deletes, Py_ssize_t currencies,
+    ) noexcept nogil:
+        """The next participant, of the operation at hand; its ranges follow the last one's."""
+        cdef Participant* participant = self.participant + self.filled.participants
+        participant.character_guid = guid
+        participant.expected_version = version
+        participant.session_epoch = epoch
+        participant.operation = <uint32_t>self.filled.operations
+        participant.first_item = <uint32_t>self.filled.items
+        participant.item_count = <uint32_t>items
+        participant.first_delete = <uint32_t>self.filled.deletes
+        participant.delete_count = <uint32_t>deletes
+        participant.first_currency = <uint32_t>self.filled.currencies
+        participant.currency_count = <uint32_t>currencies
+        self.filled.participants += 1
+        self.filled.items += items
+        self.filled.deletes += deletes
+        self.filled.currencies += currencies
+        return participant
+
+    cdef object commits(self):
+        return Commits(
+            self.operations, self.participants, self.items, self.deletes, self.currencies
+        )
+
+
+cdef int fill_commit(Filling filling, const uint8_t* data, Py_ssize_t at) noexcept nogil:
+    """One CommitInventory body that scan_commit has passed; judges its content."""
+    cdef Operation* operation = filling.operation + filling.filled.operations
+    cdef Py_ssize_t count = read16(data + at + 10)
+    cdef Participant* first = filling.participant + filling.filled.participants
+    cdef Participant* one
+    cdef Py_ssize_t i, k, items, deletes, currencies
+    cdef Py_ssize_t deleted = 0
+    cdef int fault = FAULT_NONE
+    cdef uint16_t slot = 0
+    operation.operation_id = read64(data + at)
+    operation.first_participant = <uint32_t>filling.filled.participants
+    operation.participant_count = <uint32_t>count
+    operation.kind = KIND_COMMIT
+    operation.reason = data[at + 8]
+    operation.flags = data[at + 9]
+    at += COMMIT_HEAD
+    for i in range(count):
+        deletes = read16(data + at + 20)
+        currencies = data[at + 22]
+        items = read16(data + at + PARTICIPANT_HEAD)
+        one = filling.add(
+            read64(data + at), read32(data + at + 8), read64(data + at + 12),
+            items, deletes, currencies,
+        )
+        at = expand_batch(
+            filling.item + one.first_item * ITEM_SIZE, data, at + PARTICIPANT_HEAD
+        )
+        memcpy(filling.delete + 2 * one.first_delete, data + at, 2 * deletes)
+        at += 2 * deletes
+        memcpy(
+            filling.currency + CURRENCY_SIZE * one.first_currency, data + at,
+            CURRENCY_SIZE * currencies,
+        )
+        at += CURRENCY_SIZE * currencies
+        deleted += deletes
+    if operation.flags & ~FLAG_BITS:
+        fault = UNKNOWN_FLAGS
+    elif count == 0:
+        fault = NO_PARTICIPANT
+    elif operation.flags & FLAG_REPLACE and deleted:
+        fault = REPLACE_WITH_DELETES
+    else:
+        for i in range(1, count):
+            for k in range(i):
+                if first[i].character_guid == first[k].character_guid:
+                    fault = PARTICIPANT_TWICE
+    i = 0
+    while not fault and i < count:
+        one = first + i
+        fault = records_fault(
+            filling.item + one.first_item * ITEM_SIZE, ITEM_SIZE, one.item_count, True, True,
+            &slot,
+        )
+        if not fault:
+            fault = deletes_fault(
+                filling.delete + 2 * one.first_delete, one.delete_count,
+                filling.item + one.first_item * ITEM_SIZE, one.item_count, &slot,
+            )
+        i += 1
+    operation.fault = <uint8_t>fault
+    operation.fault_slot = slot if fault else 0
+    filling.filled.operations += 1
+    return 0
+
+
+cdef int fill_protocol_3(
+    Filling filling, const uint8_t* data, Py_ssize_t at, bint save, const Layout* layout,
+    bint replace,
+) noexcept nogil:
+    """One Save or Delete body that its scan has passed; judges its content."""
+    cdef Operation* operation = filling.operation + filling.filled.operations
+    cdef Py_ssize_t count = read16(data + at + 12)
+    cdef Participant* one
+    cdef uint16_t slot = 0
+    cdef int fault
+    operation.operation_id = read32(data + at + 8)
+    operation.first_participant = <uint32_t>filling.filled.participants
+    operation.participant_count = 1
+    operation.kind = KIND_SAVE if save else KIND_DELETE
+    operation.reason = 0
+    operation.flags = FLAG_REPLACE if save and replace else 0
+    one = filling.add(
+        read64(data + at), 0, 0, count if save else 0, 0 if save else count, 0
+    )
+    if save:
+        widen_records(filling.item + one.first_item * ITEM_SIZE, data + at + 14, count, layout)
+        fault = records_fault(
+            filling.item + one.first_item * ITEM_SIZE, ITEM_SIZE, count, True, False, &slot
+        )
+    else:
+        memcpy(filling.delete + 2 * one.first_delete, data + at + 14, 2 * count)
+        fault = deletes_fault(filling.delete + 2 * one.first_delete, count, NULL, 0, &slot)
+    operation.fault = <uint8_t>fault
+    operation.fault_slot = slot if fault else 0
+    filling.filled.operations += 1
+    return 0
+
+
+def decode_commit_inventory(object body):
+    cdef Bytes source = Bytes(body)
+    cdef Counts counts
+    cdef Filling filling = Filling()
+    memset(&counts, 0, sizeof(Counts))
+    scan_commit(source.data, 0, source.size, &counts)
+    filling.allocate(&counts)
+    fill_commit(filling, source.data, 0)
+    commits = filling.commits()
+    if filling.operation.fault:
+        raise errors.bad_content(
+            "CommitInventory",
+            filling.operation.operation_id,
+            commits.participants["character_guid"].tolist(),
+            filling.operation.fault,
+            filling.operation.fault_slot,
+        )
+    return commits
+
+
+def decode_commits(
+    object buffer, Py_ssize_t offset=0, object layout=None, bint replace=False,
+    Py_ssize_t max_body_size=MAX_BODY_SIZE, Py_ssize_t max_items=MAX_CHUNK_ITEMS,
+):
+    cdef Bytes source = Bytes(buffer)
+    cdef const uint8_t* data = source.data
+    cdef const Layout* wire = NULL
+    cdef Counts counts
+    cdef Filling filling = Filling()
+    cdef Py_ssize_t at = offset
+    cdef Py_ssize_t end, length, count
+    cdef uint8_t opcode
+    if offset < 0:
+        raise errors.number_outside("offset", offset, source.size)
+    if layout is not None:
+        wire = layout_of(layout)
+    memset(&counts, 0, sizeof(Counts))
+    while source.size - at >= HEADER_SIZE and counts.items < max_items:
+        opcode = data[at]
+        if wire == NULL:
+            if opcode != COMMIT:
+                break
+        elif opcode != SAVE and opcode != DELETE:
+            break
+        length = read32(data + at + 1)
+        try:
+            if length > max_body_size:
+                raise errors.over_limit("body length", at + 1, length, max_body_size)
+            end = at + HEADER_SIZE + length
+            if end > source.size:
+                break
+            if wire == NULL:
+                scan_commit(data, at + HEADER_SIZE, end, &counts)
+            elif opcode == SAVE:
+                count = scan_save(data, at + HEADER_SIZE, end, wire)
+                counts.operations += 1
+                counts.participants += 1
+                counts.items += count
+            else:
+                count = scan_delete(data, at + HEADER_SIZE, end)
+                counts.operations += 1
+                counts.participants += 1
+                counts.deletes += count
+        except FramingError:
+            if counts.operations == 0:
+                raise
+            break
+        at = end
+    filling.allocate(&counts)
+    while filling.filled.operations < counts.operations:
+        length = read32(data + offset + 1)
+        if wire == NULL:
+            fill_commit(filling, data, offset + HEADER_SIZE)
+        else:
+            fill_protocol_3(
+                filling, data, offset + HEADER_SIZE, data[offset] == SAVE, wire, replace
+            )
+        offset += HEADER_SIZE + length
+    return filling.commits(), offset
+
+
+# Answers
+
+
+cdef inline uint8_t* write_commit_result(
+    uint8_t* at, uint64_t operation_id, uint8_t status, Py_ssize_t participants, Py_ssize_t text
+) noexcept nogil:
+    """Frame header and head of a CommitInventoryResult; the participants come next."""
+    at = write_header(at, COMMIT, 13 + 16 * participants + text)
+    write64(at, operation_id)
+    at[8] = status
+    write16(at + 9, <uint16_t>participants)
+    return at + 11
+
+
+def encode_commit_inventory_result(
+    object operation_id, object status, object participants, object message=""
+):
+    cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
+    cdef uint8_t answer = number("status", status, 0xFF)
+    cdef Py_ssize_t count = len(participants)
+    at_most("characters", count, MAX_PARTICIPANTS)
+    cdef bytes text = message_bytes(message)
+    cdef Py_ssize_t size = len(text)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, HEADER_SIZE + 13 + 16 * count + size)
+    cdef uint8_t* at = write_commit_result(
+        <uint8_t*>PyBytes_AS_STRING(frame), operation, answer, count, size
+    )
+    for guid, version in participants:
+        write64(at, number("character_guid", guid, 0xFFFFFFFFFFFFFFFF))
+        write64(at + 8, number("version", version, 0xFFFFFFFFFFFFFFFF))
+        at += 16
+    write16(at, <uint16_t>size)
+    memcpy(at + 2, <const char*>text, size)
+    return frame
+
+
+def decode_commit_inventory_result(object body):
+    cdef Bytes source = Bytes(body)
+    cdef const uint8_t* data = source.data
+    cdef Py_ssize_t count, at, size, i
+    need("CommitInventoryResult", 0, 9, source.size)
+    need("participant count", 9, 2, source.size)
+    count = read16(data + 9)
+    if count > MAX_PARTICIPANTS:
+        raise errors.over_limit("participant count", 9, count, MAX_PARTICIPANTS)
+    need("participants", 11, 16 * count, source.size)
+    at = 11 + 16 * count
+    need("message length", at, 2, source.size)
+    size = read16(data + at)
+    at += 2
+    need("message", at, size, source.size)
+    if at + size != source.size:
+        raise errors.trailing("CommitInventoryResult", at + size, source.size - at - size)
+    try:
+        message = (<const char*>data)[at:at + size].decode("utf-8")
+    except UnicodeDecodeError:
+        raise errors.not_utf8("message", at) from None
+    pairs = [
+        (read64(data + 11 + 16 * i), read64(data + 19 + 16 * i)) for i in range(count)
+    ]
+    return read64(data), data[8], pairs, message
+
+
+cdef int check_answered(object commits, object statuses) except -1:
+    check_array("operations", commits.operations, OPERATION)
+    check_array("participants", commits.participants, PARTICIPANT)
+    check_array("statuses", statuses, STATUS)
+    if length_of(statuses) != length_of(commits.operations):
+        raise errors.wrong_length(
+            "statuses", length_of(statuses), length_of(commits.operations)
+        )
+    return 0
+
+
+def encode_commit_results(
+    object commits, object statuses, object versions, object messages=None
+):
+    check_answered(commits, statuses)
+    check_array("versions", versions, VERSION)
+    cdef const Operation* operation = <const Operation*>data_of(commits.operations)
+    cdef const Participant* participant = <const Participant*>data_of(commits.participants)
+    cdef const uint8_t* version = data_of(versions)
+    cdef const uint8_t* status = data_of(statuses)
+    cdef Py_ssize_t count = length_of(statuses)
+    cdef uint64_t available = length_of(commits.participants)
+    cdef Py_ssize_t i, k, first, text_size
+    cdef Py_ssize_t size = 0
+    cdef dict texts = None
+    cdef bytes text = b""
+    if <uint64_t>length_of(versions) != available:
+        raise errors.wrong_length("versions", length_of(versions), available)
+    if messages:
+        texts = {index: message_bytes(message) for index, message in messages.items()}
+    for i in range(count):
+        if <uint64_t>operation[i].first_participant + operation[i].participant_count > available:
+            raise errors.wrong_length(
+                "participants", available,
+                <uint64_t>operation[i].first_participant + operation[i].participant_count,
+            )
+        at_most("characters", operation[i].participant_count, MAX_PARTICIPANTS)
+        size += HEADER_SIZE + 13 + 16 * <Py_ssize_t>operation[i].participant_count
+        if texts is not None and i in texts:
+            size += len(<bytes>texts[i])
+    cdef bytes frames = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t* at = <uint8_t*>PyBytes_AS_STRING(frames)
+    for i in range(count):
+        text_size = 0
+        if texts is not None:
+            text = texts.get(i, b"")
+            text_size = len(text)
+        at = write_commit_result(
+            at, operation[i].operation_id, status[i], operation[i].participant_count, text_size
+        )
+        first = operation[i].first_participant
+        for k in range(first, first + <Py_ssize_t>operation[i].participant_count):
+            write64(at, participant[k].character_guid)
+            memcpy(at + 8, version + 8 * k, 8)
+            at += 16
+        write16(at, <uint16_t>text_size)
+        memcpy(at + 2, <const char*>text, text_size)
+        at += 2 + text_size
+    return frames
+
+
+def encode_operation_results(object commits, object statuses, object opcode=RESULT):
+    check_answered(commits, statuses)
+    if opcode not in (RESULT, RESULT_2026):
+        raise errors.unknown_opcode(opcode)
+    cdef uint8_t code = opcode
+    cdef const Operation* operation = <const Operation*>data_of(commits.operations)
+    cdef const Participant* participant = <const Participant*>data_of(commits.participants)
+    cdef const uint8_t* status = data_of(statuses)
+    cdef Py_ssize_t count = length_of(statuses)
+    cdef Py_ssize_t available = length_of(commits.participants)
+    cdef bytes frames = PyBytes_FromStringAndSize(NULL, count * (HEADER_SIZE + 14))
+    cdef uint8_t* at = <uint8_t*>PyBytes_AS_STRING(frames)
+    cdef Py_ssize_t i
+    for i in range(count):
+        if operation[i].first_participant >= available:
+            raise errors.wrong_length(
+                "participants", available, <Py_ssize_t>operation[i].first_participant + 1
+            )
+        at = write_result(
+            at, code, participant[operation[i].first_participant].character_guid,
+            <uint32_t>operation[i].operation_id, operation[i].kind == KIND_DELETE, status[i] <= 1,
+        )
+    return frames
