@@ -1,0 +1,234 @@
+"""Operations on their way: one in flight per character, in order, none ever forgotten.
+
+A state machine over opaque tokens. It does not know what an operation contains, how it is
+encoded or who waits for it, and it knows no time: the shell says when to try again.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Generic, TypeVar
+
+from mmoinv.errors import LinkBusyError, OperationError
+from mmoinv.wire.opcodes import CommitStatus
+
+Token = TypeVar("Token")
+
+
+class OperationState(Enum):
+    """Where a pending operation is."""
+
+    WAITING = "waiting behind another one"
+    READY = "ready to be sent"
+    IN_FLIGHT = "sent, not answered"
+    POSTPONED = "to be sent again later"
+
+
+class PendingOperation(Generic[Token]):
+    """One operation. ``repeated``: it was sent before and may be applied."""
+
+    __slots__ = (
+        "_blockers",
+        "_order",
+        "attempts",
+        "character_guids",
+        "operation_id",
+        "repeated",
+        "state",
+        "token",
+    )
+
+    def __init__(
+        self, operation_id: int, character_guids: tuple[int, ...], token: Token, order: int
+    ) -> None:
+        self.operation_id = operation_id
+        self.character_guids = character_guids
+        self.token = token
+        self.state = OperationState.WAITING
+        self.repeated = False
+        self.attempts = 0
+        self._order = order
+        self._blockers = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<operation {self.operation_id} of {', '.join(map(str, self.character_guids))}: "
+            f"{self.state.value}>"
+        )
+
+
+class PendingOperations(Generic[Token]):
+    """All operations of one world that the realm has not answered.
+
+    An operation is ready when it is the oldest of each of its characters. ``limit`` bounds
+    them all.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self.limit = limit
+        self._operations: dict[int, PendingOperation[Token]] = {}
+        self._queues: dict[int, deque[PendingOperation[Token]]] = {}
+        self._ready: list[PendingOperation[Token]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def __iter__(self) -> Iterator[PendingOperation[Token]]:
+        """In the order in which they were added."""
+        return iter(tuple(self._operations.values()))
+
+    def has_pending(self, character_guid: int) -> bool:
+        """Whether an operation of that character is on its way."""
+        return character_guid in self._queues
+
+    def get(self, operation_id: int) -> PendingOperation[Token] | None:
+        """The pending operation of that id."""
+        return self._operations.get(operation_id)
+
+    def add(
+        self, operation_id: int, character_guids: Iterable[int], token: Token
+    ) -> PendingOperation[Token]:
+        """Take an operation over; `LinkBusyError` at the bound, and then nothing was taken."""
+        guids = tuple(character_guids)
+        if len(self._operations) >= self.limit:
+            raise LinkBusyError(
+                f"{len(self._operations)} operations wait for the realm, the limit is "
+                f"{self.limit}: nothing was taken of this one for character "
+                f"{', '.join(map(str, guids))}, its changes stay unsaved; commit again later"
+            )
+        if operation_id in self._operations:
+            raise OperationError(
+                f"operation {operation_id} is pending already", operation_id, guids
+            )
+        if not guids or len(set(guids)) != len(guids):
+            raise OperationError(
+                f"operation {operation_id} must name each of its characters once",
+                operation_id,
+                guids,
+            )
+        self._count += 1
+        operation = PendingOperation(operation_id, guids, token, self._count)
+        self._operations[operation_id] = operation
+        for guid in guids:
+            queue = self._queues.setdefault(guid, deque())
+            if queue:
+                operation._blockers += 1
+            queue.append(operation)
+        self._release(operation)
+        return operation
+
+    def ready(self) -> list[PendingOperation[Token]]:
+        """The operations that may be sent now, oldest first. They are in flight from here on."""
+        ready, self._ready = self._ready, []
+        ready.sort(key=lambda operation: operation._order)
+        for operation in ready:
+            operation.state = OperationState.IN_FLIGHT
+            operation.attempts += 1
+        return ready
+
+    def answered(
+        self, operation_id: int, status: CommitStatus
+    ) -> tuple[PendingOperation[Token] | None, list[PendingOperation[Token]]]:
+        """The realm has answered: (the operation, those that are refused with it).
+
+        With a retryable status the operation stays, postponed until `retry`. Refused for good
+        it takes along, unsent, everything that waits behind it. An unknown id, or one that is
+        not in flight, is (None, []).
+        """
+        operation = self._operations.get(operation_id)
+        if operation is None or operation.state is not OperationState.IN_FLIGHT:
+            return None, []
+        if status.is_retryable:
+            operation.state = OperationState.POSTPONED
+            operation.repeated = True
+            return operation, []
+        behind = [] if status.is_success else self._behind(operation)
+        for ended in (*reversed(behind), operation):
+            self._remove(ended)
+        return operation, behind
+
+    def retry(self, operation_id: int) -> None:
+        """A postponed operation may be sent again."""
+        operation = self._operations.get(operation_id)
+        if operation is not None and operation.state is OperationState.POSTPONED:
+            operation.state = OperationState.READY
+            self._ready.append(operation)
+
+    def link_lost(self) -> None:
+        """Whatever was in flight may be applied or not: it is to be sent again, as repeated."""
+        for operation in self._operations.values():
+            if operation.state in (OperationState.IN_FLIGHT, OperationState.POSTPONED):
+                operation.repeated = True
+                operation.state = OperationState.READY
+                self._ready.append(operation)
+
+    def drop_all(self) -> list[PendingOperation[Token]]:
+        """Give everything up, oldest first: only when the process ends."""
+        operations = list(self._operations.values())
+        self._operations.clear()
+        self._queues.clear()
+        self._ready.clear()
+        return operations
+
+    def _release(self, operation: PendingOperation[Token]) -> None:
+        if operation._blockers == 0 and operation.state is OperationState.WAITING:
+            operation.state = OperationState.READY
+            self._ready.append(operation)
+
+    def _behind(self, operation: PendingOperation[Token]) -> list[PendingOperation[Token]]:
+        """Everything that waits for this one, directly or through others, oldest first."""
+        found: dict[int, PendingOperation[Token]] = {}
+        open_ends = [operation]
+        while open_ends:
+            one = open_ends.pop()
+            for guid in one.character_guids:
+                for other in self._queues[guid]:
+                    if other._order > one._order and other.operation_id not in found:
+                        found[other.operation_id] = other
+                        open_ends.append(other)
+        return sorted(found.values(), key=lambda one: one._order)
+
+    def _remove(self, operation: PendingOperation[Token]) -> None:
+        del self._operations[operation.operation_id]
+        for guid in operation.character_guids:
+            queue = self._queues[guid]
+            if queue[0] is operation:
+                queue.popleft()
+                if queue:
+                    queue[0]._blockers -= 1
+                    self._release(queue[0])
+            else:
+                queue.remove(operation)
+            if not queue:
+                del self._queues[guid]
+
+
+class ShortOperationIds:
+    """Protocol 3's u32 operation ids: world server id above, a counter below, 16 bits each.
+
+    An id that is still pending is never given again.
+    """
+
+    def __init__(self, world_server_id: int) -> None:
+        self._high = (world_server_id & 0xFFFF) << 16
+        self._counter = 0
+        self._pending: set[int] = set()
+
+    def take(self) -> int:
+        """The next free id; `LinkBusyError` if all 65,536 are pending."""
+        if len(self._pending) > 0xFFFF:
+            raise LinkBusyError(
+                "all 65,536 operation ids of protocol 3 are pending: nothing was taken, the "
+                "changes stay unsaved; commit again later"
+            )
+        while True:
+            self._counter = (self._counter + 1) & 0xFFFF
+            operation_id = self._high | self._counter
+            if operation_id not in self._pending:
+                self._pending.add(operation_id)
+                return operation_id
+
+    def release(self, operation_id: int) -> None:
+        """The operation of that id has ended."""
+        self._pending.discard(operation_id)
