@@ -16,8 +16,9 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, _PyBytes_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -244,8 +245,8 @@ cdef inline uint64_t number(str name, object value, uint64_t limit) except? 0xDE
 cdef uint64_t unusual_number(str name, object value, uint64_t limit) except? 0xDEAD:
     cdef uint64_t result
     try:
-        result = value.__index__()
-    except (AttributeError, OverflowError, TypeError):
+        result = PyNumber_Index(value)
+    except (OverflowError, TypeError):
         raise errors.number_outside(name, value, limit) from None
     if result > limit:
         raise errors.number_outside(name, value, limit)
@@ -253,12 +254,13 @@ cdef uint64_t unusual_number(str name, object value, uint64_t limit) except? 0xD
 
 
 cdef const Layout* layout_of(object name) except NULL:
-    if name == "packed":
-        return &PACKED_LAYOUT
-    if name == "native32":
-        return &NATIVE32_LAYOUT
-    if name == "native40":
-        return &NATIVE40_LAYOUT
+    if isinstance(name, str):
+        if name == "packed":
+            return &PACKED_LAYOUT
+        if name == "native32":
+            return &NATIVE32_LAYOUT
+        if name == "native40":
+            return &NATIVE40_LAYOUT
     raise errors.unknown_layout(name)
 
 
@@ -293,7 +295,10 @@ cdef class Bytes:
     cdef Py_ssize_t size
 
     def __cinit__(self, object buffer):
-        PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
+        try:
+            PyObject_GetBuffer(buffer, &self.view, PyBUF_SIMPLE)
+        except (TypeError, ValueError, BufferError):
+            raise errors.not_a_buffer(buffer) from None
         self.data = <const uint8_t*>self.view.buf
         self.size = self.view.len
 
@@ -427,9 +432,9 @@ cdef inline int records_fault(
     cdef int one
     cdef bint bad = False
     cdef bint unordered = False
-    cdef Py_ssize_t i
+    cdef Py_ssize_t _
     cdef int fault
-    for i in range(count):
+    for _ in range(count):
         one = read16(at + 4)
         bad |= read32(at) == 0
         bad |= (read16(at + 6) if wide else at[6]) == 0
@@ -537,7 +542,7 @@ cdef inline bint narrow_record(
     ) == 0
 
 
-cdef int raise_narrowing(const uint8_t* source, str layout) except -1:
+cdef int raise_narrowing(const uint8_t* source, object layout) except -1:
     cdef const Item* item = <const Item*>source
     for name, value, limit in (
         ("stack_count", item.stack_count, 0xFF),
@@ -546,7 +551,7 @@ cdef int raise_narrowing(const uint8_t* source, str layout) except -1:
         ("random_suffix_index", item.random_suffix_index, 0xFFFF),
     ):
         if value > limit:
-            raise NarrowingError(item.slot, name, value, limit, layout)
+            raise NarrowingError(item.slot, name, value, limit, str(layout))
     return 0
 
 
@@ -559,7 +564,7 @@ cdef inline void widen_records(
 
 
 cdef int narrow_into(
-    uint8_t* target, object items, bint wide, const Layout* layout, str name
+    uint8_t* target, object items, bint wide, const Layout* layout, object name
 ) except -1:
     """Every record of a batch in a wire layout, checked."""
     cdef const uint8_t* source = data_of(items)
@@ -648,7 +653,9 @@ cdef object ordered(object items, bint copy):
         target = <uint8_t*>cnp.PyArray_DATA(result)
         for i in range(count):
             memcpy(
-                target + i * ITEM_SIZE, data + <Py_ssize_t>(keys[i] & 0xFFFFFFFF) * ITEM_SIZE, ITEM_SIZE
+                target + i * ITEM_SIZE,
+                data + <Py_ssize_t>(keys[i] & 0xFFFFFFFF) * ITEM_SIZE,
+                ITEM_SIZE,
             )
     finally:
         PyMem_Free(keys)
@@ -809,6 +816,12 @@ def split_frames(object buffer, Py_ssize_t max_body_size=MAX_BODY_SIZE):
 # Batches of protocol 4
 
 
+cdef inline uint8_t result_opcode(object opcode) except? 0:
+    if opcode not in (RESULT, RESULT_2026):
+        raise errors.unknown_opcode(opcode)
+    return int(opcode)
+
+
 cdef Py_ssize_t encode_column(
     uint8_t* target, const uint64_t* values, Py_ssize_t count
 ) noexcept nogil:
@@ -920,12 +933,11 @@ def encode_batch(object items, object encoding=None):
     cdef object wide = items if is_wide(items) else widen(items)
     cdef Py_ssize_t count = length_of(wide)
     cdef int chosen = default_encoding(count)
-    cdef PyObject* result
     at_most("records", count, MAX_BATCH_ITEMS)
     if encoding is not None:
         if encoding not in (0, 1):
             raise errors.unknown_encoding(encoding)
-        chosen = encoding
+        chosen = int(encoding)
     cdef bytes memory = PyBytes_FromStringAndSize(NULL, batch_bound(count))
     cdef Py_ssize_t size = encode_batch_into(
         <uint8_t*>PyBytes_AS_STRING(memory), data_of(wide), count, chosen
@@ -1082,15 +1094,13 @@ cdef Py_ssize_t expand_batch(
     return at
 
 
-def decode_batch(object buffer, Py_ssize_t offset=0):
+def decode_batch(object buffer, object offset=0):
     cdef Bytes source = Bytes(buffer)
+    cdef Py_ssize_t start = number("offset", offset, source.size)
     cdef Py_ssize_t count = 0
-    cdef Py_ssize_t end
-    if offset < 0:
-        raise errors.number_outside("offset", offset, source.size)
-    end = scan_batch(source.data, offset, source.size, &count)
+    cdef Py_ssize_t end = scan_batch(source.data, start, source.size, &count)
     cdef cnp.ndarray items = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
-    expand_batch(<uint8_t*>cnp.PyArray_DATA(items), source.data, offset)
+    expand_batch(<uint8_t*>cnp.PyArray_DATA(items), source.data, start)
     return items, end
 
 
@@ -1224,11 +1234,10 @@ def encode_inventory_operation_result(
     cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
     cdef uint8_t kind = number("operation_type", operation_type, 1)
     cdef uint8_t succeeded = number("success", success, 1)
-    if opcode not in (RESULT, RESULT_2026):
-        raise errors.unknown_opcode(opcode)
+    cdef uint8_t code = result_opcode(opcode)
     cdef bytes frame = PyBytes_FromStringAndSize(NULL, HEADER_SIZE + 14)
     write_result(
-        <uint8_t*>PyBytes_AS_STRING(frame), opcode, guid, operation, kind, succeeded
+        <uint8_t*>PyBytes_AS_STRING(frame), code, guid, operation, kind, succeeded
     )
     return frame
 
@@ -1264,35 +1273,41 @@ def encode_commit_inventory(
     cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
     cdef uint8_t why = number("reason", reason, 0xFF)
     cdef uint8_t bits = number("flags", flags, 0xFF)
-    cdef Py_ssize_t count = len(participants)
+    # Copies, and numbers converted once: what is counted here must be what is written below.
+    cdef list given = list(participants)
+    cdef Py_ssize_t count = len(given)
     at_most("characters", count, MAX_PARTICIPANTS)
     cdef list parts = []
+    cdef list changes
+    cdef uint64_t guid, version
+    cdef uint32_t epoch
     cdef Py_ssize_t total = 0
     cdef Py_ssize_t bound = HEADER_SIZE + COMMIT_HEAD
     cdef Py_ssize_t deleted = 0
-    for character_guid, session_epoch, expected_version, batch, deletes, currencies in participants:
-        number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
-        number("session_epoch", session_epoch, 0xFFFFFFFF)
-        number("expected_version", expected_version, 0xFFFFFFFFFFFFFFFF)
+    for character_guid, session_epoch, expected_version, batch, deletes, currencies in given:
+        guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+        epoch = number("session_epoch", session_epoch, 0xFFFFFFFF)
+        version = number("expected_version", expected_version, 0xFFFFFFFFFFFFFFFF)
         items = batch if is_wide(batch) else widen(batch)
         check_array("deletes", deletes, SLOT)
         at_most("records", length_of(items), MAX_BATCH_ITEMS)
         at_most("slots", length_of(deletes), MAX_BATCH_ITEMS)
-        at_most("currencies", len(currencies), 0xFF)
-        for currency_id, amount in currencies:
-            number("currency_id", currency_id, 0xFFFF)
-            signed_amount(amount)
+        changes = list(currencies)
+        at_most("currencies", len(changes), 0xFF)
+        if changes:
+            changes = [
+                (number("currency_id", currency_id, 0xFFFF), signed_amount(amount))
+                for currency_id, amount in changes
+            ]
         total += length_of(items)
         deleted += length_of(deletes)
         bound += (
             PARTICIPANT_HEAD
             + batch_bound(length_of(items))
             + 2 * length_of(deletes)
-            + CURRENCY_SIZE * len(currencies)
+            + CURRENCY_SIZE * len(changes)
         )
-        parts.append(
-            (character_guid, session_epoch, expected_version, items, deletes, currencies)
-        )
+        parts.append((guid, epoch, version, items, deletes, changes))
     at_most("records", total, MAX_PACKET_ITEMS)
     check_operation(bits, parts, deleted)
     cdef bytes frame = PyBytes_FromStringAndSize(NULL, bound)
@@ -1304,20 +1319,20 @@ def encode_commit_inventory(
     at[9] = bits
     write16(at + 10, <uint16_t>count)
     at += COMMIT_HEAD
-    for character_guid, session_epoch, expected_version, items, deletes, currencies in parts:
-        write64(at, character_guid)
-        write32(at + 8, session_epoch)
-        write64(at + 12, expected_version)
+    for guid, epoch, version, items, deletes, changes in parts:
+        write64(at, guid)
+        write32(at + 8, epoch)
+        write64(at + 12, version)
         length = length_of(deletes)
         write16(at + 20, <uint16_t>length)
-        at[22] = <uint8_t>len(currencies)
+        at[22] = <uint8_t>len(changes)
         at += PARTICIPANT_HEAD
         at += encode_batch_into(
             at, data_of(items), length_of(items), default_encoding(length_of(items))
         )
         memcpy(at, data_of(deletes), 2 * length)
         at += 2 * length
-        for currency_id, amount in currencies:
+        for currency_id, amount in changes:
             write16(at, currency_id)
             write64(at + 2, <uint64_t><int64_t>amount)
             at += CURRENCY_SIZE
@@ -1329,12 +1344,10 @@ def encode_commit_inventory(
 
 cdef int64_t signed_amount(object amount) except? -1:
     cdef int64_t value
-    if not isinstance(amount, int):
-        raise errors.number_outside("amount", amount, 0x7FFFFFFFFFFFFFFF)
     try:
-        value = amount
-    except OverflowError:
-        raise errors.number_outside("amount", amount, 0x7FFFFFFFFFFFFFFF) from None
+        value = PyNumber_Index(amount)
+    except (OverflowError, TypeError):
+        raise errors.signed_outside("amount", amount, 0x7FFFFFFFFFFFFFFF) from None
     return value
 
 
@@ -1368,7 +1381,7 @@ cdef int scan_commit(
     const uint8_t* data, Py_ssize_t at, Py_ssize_t end, Counts* counts
 ) except -1:
     """Checks one CommitInventory body whole, then adds to the counts."""
-    cdef Py_ssize_t participants, i, start, count, delete_count, currency_count
+    cdef Py_ssize_t participants, start, count, delete_count, currency_count, _
     cdef Py_ssize_t items = 0
     cdef Py_ssize_t deletes = 0
     cdef Py_ssize_t currencies = 0
@@ -1378,7 +1391,7 @@ cdef int scan_commit(
     if participants > MAX_PARTICIPANTS:
         raise errors.over_limit("participant count", at + 10, participants, MAX_PARTICIPANTS)
     at += COMMIT_HEAD
-    for i in range(participants):
+    for _ in range(participants):
         need("participant", at, 20, end)
         need("slot count", at + 20, 2, end)
         delete_count = read16(data + at + 20)
@@ -1468,7 +1481,7 @@ cdef int fill_commit(Filling filling, const uint8_t* data, Py_ssize_t at) noexce
     cdef Py_ssize_t count = read16(data + at + 10)
     cdef Participant* first = filling.participant + filling.filled.participants
     cdef Participant* one
-    cdef Py_ssize_t i, k, items, deletes, currencies
+    cdef Py_ssize_t i, k, items, deletes, currencies, _
     cdef Py_ssize_t deleted = 0
     cdef int fault = FAULT_NONE
     cdef uint16_t slot = 0
@@ -1479,7 +1492,7 @@ cdef int fill_commit(Filling filling, const uint8_t* data, Py_ssize_t at) noexce
     operation.reason = data[at + 8]
     operation.flags = data[at + 9]
     at += COMMIT_HEAD
-    for i in range(count):
+    for _ in range(count):
         deletes = read16(data + at + 20)
         currencies = data[at + 22]
         items = read16(data + at + PARTICIPANT_HEAD)
@@ -1582,21 +1595,20 @@ def decode_commit_inventory(object body):
 
 
 def decode_commits(
-    object buffer, Py_ssize_t offset=0, object layout=None, bint replace=False,
+    object buffer, object offset=0, object layout=None, bint replace=False,
     Py_ssize_t max_body_size=MAX_BODY_SIZE, Py_ssize_t max_items=MAX_CHUNK_ITEMS,
 ):
-    cdef Bytes source = Bytes(buffer)
-    cdef const uint8_t* data = source.data
     cdef const Layout* wire = NULL
-    cdef Counts counts
-    cdef Filling filling = Filling()
-    cdef Py_ssize_t at = offset
-    cdef Py_ssize_t end, length, count
-    cdef uint8_t opcode
-    if offset < 0:
-        raise errors.number_outside("offset", offset, source.size)
     if layout is not None:
         wire = layout_of(layout)
+    cdef Bytes source = Bytes(buffer)
+    cdef const uint8_t* data = source.data
+    cdef Counts counts
+    cdef Filling filling = Filling()
+    cdef Py_ssize_t start = number("offset", offset, source.size)
+    cdef Py_ssize_t at = start
+    cdef Py_ssize_t end, length, count
+    cdef uint8_t opcode
     memset(&counts, 0, sizeof(Counts))
     while source.size - at >= HEADER_SIZE and counts.items < max_items:
         opcode = data[at]
@@ -1631,15 +1643,15 @@ def decode_commits(
         at = end
     filling.allocate(&counts)
     while filling.filled.operations < counts.operations:
-        length = read32(data + offset + 1)
+        length = read32(data + start + 1)
         if wire == NULL:
-            fill_commit(filling, data, offset + HEADER_SIZE)
+            fill_commit(filling, data, start + HEADER_SIZE)
         else:
             fill_protocol_3(
-                filling, data, offset + HEADER_SIZE, data[offset] == SAVE, wire, replace
+                filling, data, start + HEADER_SIZE, data[start] == SAVE, wire, replace
             )
-        offset += HEADER_SIZE + length
-    return filling.commits(), offset
+        start += HEADER_SIZE + length
+    return filling.commits(), start
 
 
 # Answers
@@ -1661,7 +1673,8 @@ def encode_commit_inventory_result(
 ):
     cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
     cdef uint8_t answer = number("status", status, 0xFF)
-    cdef Py_ssize_t count = len(participants)
+    cdef list pairs = list(participants)
+    cdef Py_ssize_t count = len(pairs)
     at_most("characters", count, MAX_PARTICIPANTS)
     cdef bytes text = message_bytes(message)
     cdef Py_ssize_t size = len(text)
@@ -1669,7 +1682,7 @@ def encode_commit_inventory_result(
     cdef uint8_t* at = write_commit_result(
         <uint8_t*>PyBytes_AS_STRING(frame), operation, answer, count, size
     )
-    for guid, version in participants:
+    for guid, version in pairs:
         write64(at, number("character_guid", guid, 0xFFFFFFFFFFFFFFFF))
         write64(at + 8, number("version", version, 0xFFFFFFFFFFFFFFFF))
         at += 16
@@ -1705,36 +1718,36 @@ def decode_commit_inventory_result(object body):
     return read64(data), data[8], pairs, message
 
 
-cdef int check_answered(object commits, object statuses) except -1:
-    check_array("operations", commits.operations, OPERATION)
-    check_array("participants", commits.participants, PARTICIPANT)
+cdef int check_answered(object operations, object participants, object statuses) except -1:
+    check_array("operations", operations, OPERATION)
+    check_array("participants", participants, PARTICIPANT)
     check_array("statuses", statuses, STATUS)
-    if length_of(statuses) != length_of(commits.operations):
-        raise errors.wrong_length(
-            "statuses", length_of(statuses), length_of(commits.operations)
-        )
+    if length_of(statuses) != length_of(operations):
+        raise errors.wrong_length("statuses", length_of(statuses), length_of(operations))
     return 0
 
 
 def encode_commit_results(
     object commits, object statuses, object versions, object messages=None
 ):
-    check_answered(commits, statuses)
+    cdef object operations = commits.operations
+    cdef object participants = commits.participants
+    check_answered(operations, participants, statuses)
     check_array("versions", versions, VERSION)
-    cdef const Operation* operation = <const Operation*>data_of(commits.operations)
-    cdef const Participant* participant = <const Participant*>data_of(commits.participants)
+    cdef const Operation* operation = <const Operation*>data_of(operations)
+    cdef const Participant* participant = <const Participant*>data_of(participants)
     cdef const uint8_t* version = data_of(versions)
     cdef const uint8_t* status = data_of(statuses)
     cdef Py_ssize_t count = length_of(statuses)
-    cdef uint64_t available = length_of(commits.participants)
+    cdef uint64_t available = length_of(participants)
     cdef Py_ssize_t i, k, first, text_size
     cdef Py_ssize_t size = 0
-    cdef dict texts = None
+    cdef list texts = None
     cdef bytes text = b""
     if <uint64_t>length_of(versions) != available:
         raise errors.wrong_length("versions", length_of(versions), available)
     if messages:
-        texts = {index: message_bytes(message) for index, message in messages.items()}
+        texts = [message_bytes(messages.get(i, "")) for i in range(count)]
     for i in range(count):
         if <uint64_t>operation[i].first_participant + operation[i].participant_count > available:
             raise errors.wrong_length(
@@ -1743,14 +1756,14 @@ def encode_commit_results(
             )
         at_most("characters", operation[i].participant_count, MAX_PARTICIPANTS)
         size += HEADER_SIZE + 13 + 16 * <Py_ssize_t>operation[i].participant_count
-        if texts is not None and i in texts:
+        if texts is not None:
             size += len(<bytes>texts[i])
     cdef bytes frames = PyBytes_FromStringAndSize(NULL, size)
     cdef uint8_t* at = <uint8_t*>PyBytes_AS_STRING(frames)
     for i in range(count):
         text_size = 0
         if texts is not None:
-            text = texts.get(i, b"")
+            text = texts[i]
             text_size = len(text)
         at = write_commit_result(
             at, operation[i].operation_id, status[i], operation[i].participant_count, text_size
@@ -1767,15 +1780,16 @@ def encode_commit_results(
 
 
 def encode_operation_results(object commits, object statuses, object opcode=RESULT):
-    check_answered(commits, statuses)
-    if opcode not in (RESULT, RESULT_2026):
-        raise errors.unknown_opcode(opcode)
-    cdef uint8_t code = opcode
-    cdef const Operation* operation = <const Operation*>data_of(commits.operations)
-    cdef const Participant* participant = <const Participant*>data_of(commits.participants)
+    # Each taken once: the arrays that are checked must be those that are read.
+    cdef object operations = commits.operations
+    cdef object participants = commits.participants
+    check_answered(operations, participants, statuses)
+    cdef uint8_t code = result_opcode(opcode)
+    cdef const Operation* operation = <const Operation*>data_of(operations)
+    cdef const Participant* participant = <const Participant*>data_of(participants)
     cdef const uint8_t* status = data_of(statuses)
     cdef Py_ssize_t count = length_of(statuses)
-    cdef Py_ssize_t available = length_of(commits.participants)
+    cdef Py_ssize_t available = length_of(participants)
     cdef bytes frames = PyBytes_FromStringAndSize(NULL, count * (HEADER_SIZE + 14))
     cdef uint8_t* at = <uint8_t*>PyBytes_AS_STRING(frames)
     cdef Py_ssize_t i

@@ -6,12 +6,26 @@ Each function makes an exception, the caller raises it. Nothing here is on the h
 from collections.abc import Sequence
 
 from mmoinv.errors import BatchError, ContentError, FramingError, RecordError
-from mmoinv.records import WIRE_LAYOUTS, fault_sentence
+from mmoinv.records import WIRE_LAYOUTS, Fault, fault_sentence
 
 
 def number_outside(name: str, value: object, limit: int) -> RecordError:
     """An argument that is no integer of its range."""
-    return RecordError(f"{name} {value!r} is not an integer in 0..{limit}; nothing was encoded")
+    return RecordError(f"{name} {value!r} is not an integer in 0..{limit}; nothing was done")
+
+
+def signed_outside(name: str, value: object, limit: int) -> RecordError:
+    """An argument that is no integer of its range, which has as many negative numbers."""
+    return RecordError(
+        f"{name} {value!r} is not an integer in {-limit - 1}..{limit}; nothing was done"
+    )
+
+
+def not_a_buffer(value: object) -> RecordError:
+    """An argument that is to be read as bytes and cannot be."""
+    return RecordError(
+        f"bytes or another C-contiguous buffer is wanted, not {type(value).__name__}"
+    )
 
 
 def not_a_batch(value: object) -> RecordError:
@@ -64,7 +78,7 @@ def too_many(what: str, count: int, limit: int) -> RecordError:
 
 def bad_batch(fault: int, slot: int) -> BatchError:
     """A batch that breaks a rule, before it is encoded or stored."""
-    return BatchError(f"{fault_sentence(fault, slot)}; nothing was encoded", fault, slot)
+    return BatchError(f"{fault_sentence(fault, slot)}; nothing was encoded", Fault(fault), slot)
 
 
 def bad_content(
@@ -75,7 +89,7 @@ def bad_content(
         f"{packet}, operation {operation_id}: {fault_sentence(fault, slot)}; nothing was applied",
         operation_id,
         character_guids,
-        fault,
+        Fault(fault),
         slot,
     )
 

@@ -9,6 +9,7 @@ raise `RecordError`, a batch that breaks a rule `BatchError`, a value too large 
 `NarrowingError`; broken framing `FramingError`, bad content `ContentError`.
 """
 
+import operator
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -89,8 +90,8 @@ def _array(name: str, array: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 def _number(name: str, value: Any, limit: int) -> int:
     try:
-        number = value.__index__()
-    except AttributeError:
+        number = operator.index(value)
+    except TypeError:
         raise errors.number_outside(name, value, limit) from None
     if not 0 <= number <= limit:
         raise errors.number_outside(name, value, limit)
@@ -99,9 +100,30 @@ def _number(name: str, value: Any, limit: int) -> int:
 
 def _signed(name: str, value: Any) -> int:
     limit = U64_MAX >> 1
-    if not isinstance(value, int) or not -limit - 1 <= value <= limit:
-        raise errors.number_outside(name, value, limit)
-    return value
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise errors.signed_outside(name, value, limit) from None
+    if not -limit - 1 <= number <= limit:
+        raise errors.signed_outside(name, value, limit)
+    return int(number)
+
+
+def _result_opcode(opcode: Any) -> int:
+    if opcode not in (RESULT, RESULT_2026):
+        raise errors.unknown_opcode(opcode)
+    return int(opcode)
+
+
+def _bytes(buffer: Any) -> memoryview:
+    """A copy of the buffer, so that nothing here, tracebacks included, holds on to it."""
+    try:
+        with memoryview(buffer) as view:
+            if view.c_contiguous:
+                return memoryview(view.tobytes())
+    except (TypeError, ValueError, BufferError):
+        pass
+    raise errors.not_a_buffer(buffer)
 
 
 def _layout(name: Any) -> Layout:
@@ -238,10 +260,10 @@ def apply_changes(before: Batch, saves: Batch, deletes: Slots) -> Batch:
 class _Reader:
     """A cursor over a body that never reads beyond it."""
 
-    def __init__(self, buffer: Any, offset: int = 0, end: int | None = None) -> None:
-        self.view = memoryview(buffer).cast("B")
+    def __init__(self, view: memoryview, offset: int = 0, end: int | None = None) -> None:
+        self.view = view
         self.offset = offset
-        self.end = len(self.view) if end is None else end
+        self.end = len(view) if end is None else end
 
     def take(self, size: int, what: str) -> bytes:
         if size > self.end - self.offset:
@@ -279,8 +301,8 @@ def split_frames(buffer: Any, max_body_size: int = MAX_BODY_SIZE) -> tuple[Struc
     Ends before the first incomplete frame, and before one whose body is larger than
     ``max_body_size`` bytes; if that one is the first, it raises `FramingError`.
     """
-    view = memoryview(buffer).cast("B")
-    frames = []
+    view = _bytes(buffer)
+    frames: list[tuple[int, int, int]] = []
     offset = 0
     while len(view) - offset >= FRAME_HEADER_SIZE:
         opcode, length = struct.unpack_from("<BI", view, offset)
@@ -310,6 +332,7 @@ def encode_batch(items: Batch, encoding: int | None = None) -> bytes:
         encoding = int(wide.nbytes > COLUMNS_FROM_BYTES)
     if encoding not in (0, 1):
         raise errors.unknown_encoding(encoding)
+    encoding = int(encoding)
     data = (
         wide.tobytes()
         if encoding == 0
@@ -358,7 +381,8 @@ def decode_batch(buffer: Any, offset: int = 0) -> tuple[Batch, int]:
     Every width, index and value is checked before anything is expanded; `FramingError` says
     what is wrong and where. The content is not judged.
     """
-    reader = _Reader(buffer, offset)
+    view = _bytes(buffer)
+    reader = _Reader(view, _number("offset", offset, len(view)))
     items = _read_batch(reader)
     return items, reader.offset
 
@@ -439,7 +463,8 @@ def encode_save_inventory_items(
 
 def decode_save_inventory_items(body: Any, layout: str = "packed") -> tuple[int, int, Batch]:
     """The body of SaveInventoryItems: (character guid, operation id, `INVENTORY_ITEM` batch)."""
-    guid, operation_id, items = _read_save(_Reader(body), _layout(layout))
+    wire = _layout(layout)
+    guid, operation_id, items = _read_save(_Reader(_bytes(body)), wire)
     fault, slot = _batch_fault(items, named=False)
     if fault:
         raise errors.bad_content("SaveInventoryItems", operation_id, [guid], fault, slot)
@@ -471,7 +496,7 @@ def encode_delete_inventory_items(character_guid: int, operation_id: int, slots:
 
 def decode_delete_inventory_items(body: Any) -> tuple[int, int, Slots]:
     """The body of DeleteInventoryItems: (character guid, operation id, uint16 slots)."""
-    guid, operation_id, slots = _read_delete(_Reader(body))
+    guid, operation_id, slots = _read_delete(_Reader(_bytes(body)))
     fault, slot = _deletes_fault(slots, np.empty(0, INVENTORY_ITEM))
     if fault:
         raise errors.bad_content("DeleteInventoryItems", operation_id, [guid], fault, slot)
@@ -494,14 +519,12 @@ def encode_inventory_operation_result(
     operation = _number("operation_id", operation_id, U32_MAX)
     kind = _number("operation_type", operation_type, 1)
     succeeded = _number("success", success, 1)
-    if opcode not in (RESULT, RESULT_2026):
-        raise errors.unknown_opcode(opcode)
-    return _frame(opcode, struct.pack("<QIBB", guid, operation, kind, succeeded))
+    return _frame(_result_opcode(opcode), struct.pack("<QIBB", guid, operation, kind, succeeded))
 
 
 def decode_inventory_operation_result(body: Any) -> tuple[int, int, int, int]:
     """The body of InventoryOperationResult: (character guid, operation id, type, success)."""
-    reader = _Reader(body)
+    reader = _Reader(_bytes(body))
     guid, operation_id, kind, success = reader.unpack("<QIBB", "InventoryOperationResult")
     reader.finish("InventoryOperationResult")
     if kind > 1:
@@ -528,6 +551,7 @@ def encode_commit_inventory(
     operation = _number("operation_id", operation_id, U64_MAX)
     reason = _number("reason", reason, U8_MAX)
     flags = _number("flags", flags, U8_MAX)
+    participants = tuple(participants)
     _at_most("characters", len(participants), MAX_PARTICIPANTS)
     parts = [struct.pack("<QBBH", operation, reason, flags, len(participants))]
     guids, batches, slots = [], [], []
@@ -537,6 +561,7 @@ def encode_commit_inventory(
         version = _number("expected_version", expected_version, U64_MAX)
         items = widen(batch)
         deletes = _array("deletes", gone, SLOT)
+        currencies = tuple(currencies)
         _at_most("records", len(items), MAX_BATCH_ITEMS)
         _at_most("slots", len(deletes), MAX_BATCH_ITEMS)
         _at_most("currencies", len(currencies), U8_MAX)
@@ -656,7 +681,7 @@ def _read_commit(reader: _Reader, builder: _CommitsBuilder) -> None:
 def decode_commit_inventory(body: Any) -> Commits:
     """The body of one CommitInventory as `Commits` of one operation."""
     builder = _CommitsBuilder()
-    _read_commit(_Reader(body), builder)
+    _read_commit(_Reader(_bytes(body)), builder)
     commits = builder.commits()
     fault = int(commits.operations["fault"][0])
     if fault:
@@ -679,6 +704,7 @@ def encode_commit_inventory_result(
     """
     operation = _number("operation_id", operation_id, U64_MAX)
     status = _number("status", status, U8_MAX)
+    participants = tuple(participants)
     _at_most("characters", len(participants), MAX_PARTICIPANTS)
     text = message_bytes(message)
     pairs = b"".join(
@@ -697,7 +723,7 @@ def decode_commit_inventory_result(
     body: Any,
 ) -> tuple[int, int, list[tuple[int, int]], str]:
     """The body of CommitInventoryResult: (operation id, status, [(guid, version)], message)."""
-    reader = _Reader(body)
+    reader = _Reader(_bytes(body))
     operation_id, status = reader.unpack("<QB", "CommitInventoryResult")
     count = reader.limited("<H", "participant count", MAX_PARTICIPANTS)
     data = reader.take(16 * count, "participants")
@@ -733,7 +759,8 @@ def decode_commits(
     `FramingError` is raised. Bad content is flagged in ``operations["fault"]``.
     """
     wanted = None if layout is None else _layout(layout)
-    view = memoryview(buffer).cast("B")
+    view = _bytes(buffer)
+    offset = _number("offset", offset, len(view))
     builder = _CommitsBuilder()
     while len(view) - offset >= FRAME_HEADER_SIZE and builder.item_count < max_items:
         opcode, length = struct.unpack_from("<BI", view, offset)
@@ -819,8 +846,7 @@ def encode_operation_results(
     Status 0 and 1 are a success, every other one is not.
     """
     operations, participants = _answered(commits, statuses)
-    if opcode not in (RESULT, RESULT_2026):
-        raise errors.unknown_opcode(opcode)
+    opcode = _result_opcode(opcode)
     frames = []
     for operation, status in zip(operations, statuses.tolist(), strict=True):
         first = int(operation["first_participant"])

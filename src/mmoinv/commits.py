@@ -118,17 +118,18 @@ class Commits(NamedTuple):
         participants = self.participants[first : first + count].copy()
         operations["first_participant"] -= first
         participants["operation"] -= start
-        parts = []
-        for name, array in (
-            ("item", self.items),
-            ("delete", self.deletes),
-            ("currency", self.currencies),
-        ):
+        spans = {}
+        for name in ("item", "delete", "currency"):
             begin = int(participants[f"first_{name}"][0]) if count else 0
-            length = int(participants[f"{name}_count"].sum())
             participants[f"first_{name}"] -= begin
-            parts.append(array[begin : begin + length])
-        return Commits(operations, participants, *parts)
+            spans[name] = slice(begin, begin + int(participants[f"{name}_count"].sum()))
+        return Commits(
+            operations,
+            participants,
+            self.items[spans["item"]],
+            self.deletes[spans["delete"]],
+            self.currencies[spans["currency"]],
+        )
 
 
 def join_commits(chunks: Sequence[Commits]) -> Commits:

@@ -1,0 +1,348 @@
+"""The ``mmoinv`` command: arguments in, exit codes out. What is done stands elsewhere.
+
+Exit codes: 0 done, 1 failed (a target, a verification, an error), 2 wrong usage, 130 Ctrl-C.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from mmoinv import __version__, codec
+from mmoinv.errors import ConfigurationError, MmoinvError
+
+DEFAULT_DATABASE = "sqlite:///realm.db"
+DEFAULT_PORT = 6280
+STATUS_EVERY_S = 10.0
+SWITCH_INTERVAL_S = 0.0005
+"""How soon the database's thread hands the interpreter back to the realm's event loop."""
+
+Formatter = argparse.RawDescriptionHelpFormatter
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except MmoinvError as error:
+        if options.verbose:
+            raise
+        print(f"mmoinv: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stderr.close()
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command."""
+    root = argparse.ArgumentParser(
+        prog="mmoinv",
+        description="Carries the items of an online game from its world servers to its database.",
+        epilog=(
+            "examples:\n"
+            "  mmoinv loadtest --players 100 --duration 30\n"
+            "      the main job: players save through world servers and a realm into SQLite\n"
+            "  mmoinv world add world-1 --database sqlite:///realm.db\n"
+            "      let a world server in; prints its secret\n"
+            "  mmoinv realm --database sqlite:///realm.db --port 6280\n"
+            "      run the realm server\n"
+        ),
+        formatter_class=Formatter,
+    )
+    root.add_argument(
+        "--version", action="version", version=f"mmoinv {__version__} ({codec.CODEC} codec)"
+    )
+    root.add_argument("--verbose", action="store_true", help="show where an error comes from")
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_realm(commands)
+    _add_world(commands)
+    _add_loadtest(commands)
+    return root
+
+
+Commands = argparse._SubParsersAction  # The type has no public name.
+
+
+def _add_database(command: argparse.ArgumentParser, default: str | None) -> None:
+    shown = f" (default: {default})" if default else ""
+    command.add_argument(
+        "--database",
+        metavar="URL",
+        default=default,
+        help=f"sqlite:///file.db, or sqlite:////absolute/file.db{shown}",
+    )
+
+
+def _add_realm(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "realm",
+        help="run the realm server",
+        description="Run the realm server: it owns the database and answers world servers.\n"
+        "An empty database is set up by itself. Ctrl-C finishes what has come in, answers it\n"
+        "and stops.",
+        epilog="example:\n  mmoinv realm --database sqlite:///realm.db --port 6280",
+        formatter_class=Formatter,
+    )
+    _add_database(command, DEFAULT_DATABASE)
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="loopback only, until there is TLS (default: %(default)s)",
+    )
+    command.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="0: any free one (default: %(default)s)"
+    )
+    command.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="default: %(default)s",
+    )
+    command.set_defaults(run=_run_realm)
+
+
+def _add_world(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "world",
+        help="let world servers in, and list them",
+        description="Say which world servers may log on to the realms of a database.",
+        formatter_class=Formatter,
+    )
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    add = actions.add_parser(
+        "add",
+        help="let a world server in",
+        description="Let a world server in, or give it a new secret. The secret is shown once:\n"
+        "the database keeps only what is needed to check it.",
+        epilog="example:\n  mmoinv world add world-1 --database sqlite:///realm.db",
+        formatter_class=Formatter,
+    )
+    add.add_argument("name", metavar="NAME", help="1 to 64 printable characters")
+    _add_database(add, DEFAULT_DATABASE)
+    add.add_argument(
+        "--secret-file",
+        metavar="FILE",
+        type=Path,
+        help="read the secret from a file instead of making one up",
+    )
+    add.set_defaults(run=_run_world_add)
+    listing = actions.add_parser("list", help="list the world servers", formatter_class=Formatter)
+    _add_database(listing, DEFAULT_DATABASE)
+    listing.set_defaults(run=_run_world_list)
+
+
+def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "loadtest",
+        help="the main job, measured: players, world servers, a realm, a verdict",
+        description="Simulated players on world servers of their own processes loot, stack, use,\n"
+        "move, destroy and save, on a schedule fixed in advance. Then everyone saves the whole\n"
+        "inventory at the same instant. At the end every record is read back and compared, and\n"
+        "the targets are judged: exit code 1 if one is missed.",
+        epilog=(
+            "examples:\n"
+            "  mmoinv loadtest\n"
+            "      100 players for 30 s, on a temporary database\n"
+            "  mmoinv loadtest --players 1000 --saves-per-s 1 --json report.json\n"
+            "  mmoinv loadtest --database sqlite:///realm.db\n"
+            "      on a database of yours: uses characters from guid 0x4C54000000000000 on, and\n"
+            "      clears them at the end; the worlds 'loadtest-N' stay in it\n"
+            "  mmoinv loadtest --realm 127.0.0.1:6280 --world world-1 --secret-file secret.txt\n"
+            "      against a realm that runs; its own figures are not available then\n"
+        ),
+        formatter_class=Formatter,
+    )
+    command.add_argument("--players", type=int, default=100, help="how many (default: %(default)s)")
+    command.add_argument(
+        "--duration", type=float, default=30.0, metavar="S", help="seconds (default: %(default)s)"
+    )
+    command.add_argument(
+        "--worlds", type=int, help="world server processes (default: 2; with --realm 1)"
+    )
+    command.add_argument(
+        "--saves-per-s",
+        type=float,
+        default=0.5,
+        metavar="N",
+        help="saves of one player in a second (default: %(default)s)",
+    )
+    where = command.add_mutually_exclusive_group()
+    _add_database_to(where)
+    where.add_argument("--realm", metavar="HOST:PORT", help="a realm that runs already")
+    command.add_argument("--world", metavar="NAME", help="with --realm: the world to log on as")
+    secret = command.add_mutually_exclusive_group()
+    secret.add_argument("--secret", help="with --realm: its secret (others can see it in 'ps')")
+    secret.add_argument("--secret-file", metavar="FILE", type=Path, help="the same, from a file")
+    command.add_argument("--json", metavar="FILE", default="", help="write the figures to a file")
+    command.add_argument("--seed", type=int, default=1, help="of the game (default: %(default)s)")
+    command.add_argument(
+        "--plain", action="store_true", help="a line a second instead of the live table"
+    )
+    command.set_defaults(run=_run_loadtest)
+
+
+def _add_database_to(group: argparse._MutuallyExclusiveGroup) -> None:
+    group.add_argument(
+        "--database",
+        metavar="URL",
+        default="",
+        help="start a realm on this database (default: a temporary SQLite file)",
+    )
+
+
+# Commands
+
+
+def _run_realm(options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=options.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s"
+    )
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with contextlib.suppress(ImportError):
+        # The extra `speed`.
+        import uvloop
+
+        return uvloop.run(_serve(options))
+    return asyncio.run(_serve(options))
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    from mmoinv.realm import RealmServer
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM"):
+        # Windows has neither add_signal_handler nor SIGTERM; Ctrl-C cancels the main task there.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(getattr(signal, name), stop.set)
+    async with RealmServer(options.database, host=options.host, port=options.port) as realm:
+        print(
+            f"mmoinv {__version__} ({codec.CODEC} codec): the realm listens on "
+            f"{options.host}:{realm.port}, its database is {options.database}. Ctrl-C stops it.",
+            flush=True,
+        )
+        before = 0
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), STATUS_EVERY_S)
+            now = realm.statistics
+            if now.groups != before:
+                logging.getLogger("mmoinv.realm").info(
+                    "%d links, %d sessions, %d operations saved, queue %d, "
+                    "database p50 %.1f p99 %.1f ms",
+                    now.links,
+                    now.sessions,
+                    now.committed,
+                    now.queue,
+                    now.database_ms_at(50),
+                    now.database_ms_at(99),
+                )
+                before = now.groups
+        print("Stopping: what has come in is saved and answered first.", flush=True)
+    print("Stopped.", flush=True)
+    return 0
+
+
+def _run_world_add(options: argparse.Namespace) -> int:
+    secret = _read_secret(options.secret_file) if options.secret_file else None
+    shown = asyncio.run(_add_world_to(options.database, options.name, secret))
+    if secret is not None:
+        print(f"World {options.name!r} may log on with the secret in {options.secret_file}.")
+        return 0
+    print(f"World {options.name!r} may log on with this secret. It is not shown again:")
+    print(shown)
+    return 0
+
+
+async def _add_world_to(database: str, name: str, secret: str | None) -> str:
+    from mmoinv.realm import add_world
+    from mmoinv.stores import open_store
+
+    async with await open_store(database) as store:
+        return await add_world(store, name, secret)
+
+
+def _run_world_list(options: argparse.Namespace) -> int:
+    names = asyncio.run(_world_names(options.database))
+    if not names:
+        print("No world may log on yet. Add one: mmoinv world add NAME --database URL")
+    for name in names:
+        print(name)
+    return 0
+
+
+async def _world_names(database: str) -> list[str]:
+    from mmoinv.stores import open_store
+
+    async with await open_store(database) as store:
+        return [world.name for world in await store.worlds()]
+
+
+def _run_loadtest(options: argparse.Namespace) -> int:
+    if find_spec("rich") is None:
+        raise ConfigurationError(
+            "the load test needs the extra 'realm', which is not installed: "
+            "pip install 'mmoinv[realm]'"
+        )
+    from rich.console import Console
+
+    from mmoinv.loadtest import LoadTestSettings, run_load_test
+
+    host, port, secret = "", 0, ""
+    if options.realm:
+        host, port = _address(options.realm)
+        secret = _read_secret(options.secret_file) if options.secret_file else options.secret or ""
+        if not options.world or not secret:
+            raise ConfigurationError(
+                "--realm goes with --world and --secret or --secret-file: "
+                "'mmoinv world add NAME' on the realm's database gives them"
+            )
+    elif options.world or options.secret or options.secret_file:
+        raise ConfigurationError("--world and --secret go with --realm")
+    if options.duration <= 0 or options.saves_per_s <= 0:
+        raise ConfigurationError("--duration and --saves-per-s must be above 0")
+    settings = LoadTestSettings(
+        players=options.players,
+        worlds=options.worlds or (1 if options.realm else 2),
+        duration_s=options.duration,
+        saves_per_s=options.saves_per_s,
+        database=options.database,
+        realm_host=host,
+        realm_port=port,
+        world_name=options.world or "",
+        secret=secret,
+        json_path=options.json,
+        seed=options.seed,
+        plain=options.plain,
+    )
+    return run_load_test(settings, Console())
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) <= 65535:
+        raise ConfigurationError(f"{text!r} is no address: write HOST:PORT, like 127.0.0.1:6280")
+    return host.strip("[]"), int(port)
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        secret = path.read_text().strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the secret cannot be read from {path}: {error.strerror}"
+        ) from None
+    if not secret:
+        raise ConfigurationError(f"{path} is empty: it should hold the world's secret")
+    return secret

@@ -1,0 +1,65 @@
+"""The realm of a load test, in a process of its own; reports its figures through a pipe."""
+
+import asyncio
+import gc
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mmoinv.realm import RealmServer
+from mmoinv.realm.statistics import RealmStatistics
+
+SAMPLE_EVERY_S = 0.25
+SWITCH_INTERVAL_S = 0.0005
+"""How soon the writer's thread hands the interpreter back to the event loop."""
+
+
+def run_realm(connection: Connection, database: str, world_names: list[str]) -> None:
+    """Run until told to end: sends ("ready", ...), then ("sample", ...) again and again."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    asyncio.run(_run(connection, database, world_names))
+
+
+async def _run(connection: Connection, database: str, world_names: list[str]) -> None:
+    loop = asyncio.get_running_loop()
+    async with RealmServer(database, port=0) as realm:
+        secrets = {name: await realm.add_world(name) for name in world_names}
+        gc.freeze()
+        connection.send(("ready", {"port": realm.port, "secrets": secrets}))
+        sampler = _Sampler(realm)
+        told = loop.run_in_executor(None, connection.recv)
+        while True:
+            await asyncio.wait([told], timeout=SAMPLE_EVERY_S)
+            connection.send(("sample", sampler.sample()))
+            if told.done():
+                kind, _ = told.result()
+                if kind == "end":
+                    return
+                connection.send((kind, None))
+                told = loop.run_in_executor(None, connection.recv)
+
+
+class _Sampler:
+    """What is new in the realm's statistics since the last look."""
+
+    def __init__(self, realm: RealmServer) -> None:
+        self._realm = realm
+        self._before = realm.statistics
+
+    def sample(self) -> dict[str, Any]:
+        now = self._realm.statistics
+        before, self._before = self._before, now
+        groups = now.groups - before.groups
+        operations = _answered(now) - _answered(before)
+        return {
+            "database_ms": now.database_ms[-groups:] if groups else now.database_ms[:0],
+            "group_size": now.group_size[-groups:] if groups else now.group_size[:0],
+            "packet_us": now.packet_us[-operations:] if operations else now.packet_us[:0],
+            "queue": now.queue,
+            "operations": operations,
+            "bytes_received": now.bytes_received - before.bytes_received,
+        }
+
+
+def _answered(statistics: RealmStatistics) -> int:
+    return sum(statistics.operations.values())

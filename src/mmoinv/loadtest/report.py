@@ -1,0 +1,205 @@
+"""The end of a run: its figures as JSON, its targets, and what to say about them.
+
+Pure but for printing; targets and keys of the JSON are defined here and nowhere else.
+"""
+
+import json
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmoinv import __version__, codec
+from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.live import number
+from mmoinv.loadtest.measures import Measures, rounded
+from mmoinv.loadtest.settings import LoadTestSettings
+from mmoinv.loadtest.verification import Findings
+
+RTT_LIMIT_MS = 100.0
+DATABASE_LIMIT_MS = 50.0
+SAVE_LIMIT_BYTES = 1024
+
+
+@dataclass
+class RunFigures:
+    """Everything that a finished run knows."""
+
+    settings: LoadTestSettings
+    play: Measures
+    all_at_once: Measures
+    packet_bytes_of: dict[str, int]
+    """By ``packet_bytes_40_items`` and ``packet_bytes_119_items``."""
+    findings: Findings
+    played_s: float
+    deeds: dict[str, int] = field(default_factory=dict)
+
+
+def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
+    """Each target by name: value, limit, passed (None: not measured here, not judged)."""
+    below = {
+        "rtt_p99_ms": (run.play.rtt_ms.percentile(99), RTT_LIMIT_MS),
+        "all_at_once_rtt_p99_ms": (run.all_at_once.rtt_ms.percentile(99), RTT_LIMIT_MS),
+        "database_p99_ms": (run.play.database_ms.percentile(99), DATABASE_LIMIT_MS),
+        "all_at_once_database_p99_ms": (
+            run.all_at_once.database_ms.percentile(99),
+            DATABASE_LIMIT_MS,
+        ),
+        "largest_save_bytes": (run.play.packet_bytes.max(), SAVE_LIMIT_BYTES),
+        "save_of_40_items_bytes": (
+            run.packet_bytes_of.get("packet_bytes_40_items"),
+            SAVE_LIMIT_BYTES,
+        ),
+    }
+    result: dict[str, dict[str, Any]] = {
+        name: {
+            "value": rounded(value),
+            "limit": limit,
+            "passed": None if value is None else value < limit,
+        }
+        for name, (value, limit) in below.items()
+    }
+    refused = run.play.refused + run.all_at_once.refused
+    for name, count in (
+        ("lost", run.findings.lost),
+        ("doubled", run.findings.doubled),
+        ("refused", refused),
+    ):
+        result[name] = {"value": count, "limit": 0, "passed": count == 0}
+    return result
+
+
+def as_json(run: RunFigures) -> dict[str, Any]:
+    """The figures as plain values; what was not measured is None."""
+    judged = targets(run)
+    seconds = max(run.played_s, 1e-9)
+    total_bytes = float(run.play.packet_bytes.values().sum())
+    return {
+        "players": run.settings.players,
+        "worlds": run.settings.worlds,
+        "duration_s": rounded(run.played_s),
+        "saves": run.play.rtt_ms.count,
+        "saves_per_s": rounded(run.play.rtt_ms.count / seconds),
+        "rtt_ms": run.play.rtt_ms.summary(50, 95, 99),
+        "database_ms": run.play.database_ms.summary(50, 99),
+        "packet_bytes": {
+            "mean": rounded(run.play.packet_bytes.mean()),
+            "max": rounded(run.play.packet_bytes.max()),
+        },
+        "packet_us": {
+            "p50": rounded(run.play.packet_us.percentile(50)),
+            "p99": rounded(run.play.packet_us.percentile(99)),
+        },
+        "bytes_per_s": rounded(total_bytes / seconds),
+        "group_size": {
+            "mean": rounded(run.play.group_size.mean()),
+            "max": rounded(run.play.group_size.max()),
+        },
+        "all_at_once": {
+            "rtt_ms": run.all_at_once.rtt_ms.summary(50, 95, 99),
+            "database_ms": run.all_at_once.database_ms.summary(50, 99),
+            "packet_bytes_40_items": run.packet_bytes_of.get("packet_bytes_40_items"),
+            "packet_bytes_119_items": run.packet_bytes_of.get("packet_bytes_119_items"),
+        },
+        "lost": run.findings.lost,
+        "doubled": run.findings.doubled,
+        "targets": judged,
+        "passed": all(target["passed"] is not False for target in judged.values()),
+        "characters_verified": run.findings.characters,
+        "records_verified": run.findings.records,
+        "deeds": run.deeds,
+        "seed": run.settings.seed,
+        "codec": codec.CODEC,
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def write_json(path: str, report: dict[str, Any]) -> None:
+    """Write the figures to a file."""
+    try:
+        Path(path).write_text(json.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"the report cannot be written to {path}: {error.strerror}; the run itself is done"
+        ) from None
+
+
+TARGET_NAMES = {
+    "rtt_p99_ms": ("round trip p99 while playing", "ms"),
+    "all_at_once_rtt_p99_ms": ("round trip p99, everyone at once", "ms"),
+    "database_p99_ms": ("database transaction p99 while playing", "ms"),
+    "all_at_once_database_p99_ms": ("database transaction p99, everyone at once", "ms"),
+    "largest_save_bytes": ("largest save while playing", "bytes"),
+    "save_of_40_items_bytes": ("whole inventory of 40 items", "bytes"),
+    "lost": ("records lost", ""),
+    "doubled": ("records doubled", ""),
+    "refused": ("saves refused", ""),
+}
+
+
+def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
+    """The final screen: targets, what was shown, what to try next."""
+    table = Table(title="Targets")
+    for heading in ("target", "measured", "limit", "", ""):
+        table.add_column(heading, justify="right" if heading in ("measured", "limit") else "left")
+    for name, target in report["targets"].items():
+        label, unit = TARGET_NAMES[name]
+        value, limit, passed = target["value"], target["limit"], target["passed"]
+        places = 1 if unit == "ms" else 0
+        verdict = {True: "[green]passed[/]", False: "[bold red]FAILED[/]", None: "n/a"}[passed]
+        room = f"{limit / value:,.0f} times below it" if passed and limit and value else ""
+        if passed and limit and value and limit / value < 2:
+            room = ""
+        table.add_row(
+            label,
+            f"{number(value, places)} {unit}".strip(),
+            f"{'<' if limit else ''} {number(limit, 0)} {unit}".strip(),
+            verdict,
+            room,
+        )
+    console.print()
+    console.print(table)
+    for example in run.findings.examples:
+        console.print(f"  [red]{example}[/]")
+    play = run.play
+    console.print(
+        f"\n[bold]{run.settings.players} players[/] on {run.settings.worlds} world "
+        f"server{'s' if run.settings.worlds > 1 else ''} saved "
+        f"[bold]{play.rtt_ms.count:,} times[/] in {run.played_s:.0f} s; each save reached the "
+        f"database and was answered in {number(play.rtt_ms.percentile(50))} ms (median), "
+        f"{number(play.rtt_ms.max())} ms at worst, and took "
+        f"{number(play.packet_bytes.mean(), 0)} bytes on the wire.",
+        highlight=False,
+    )
+    console.print(
+        f"Then everyone saved everything at the same instant: "
+        f"{number(run.all_at_once.rtt_ms.max())} ms until the last one was safe.",
+        highlight=False,
+    )
+    if run.findings.is_clean:
+        console.print(
+            f"All [bold]{run.findings.records:,} records[/] of {run.findings.characters} "
+            "characters were read back and are what the worlds hold: none lost, none doubled.",
+            highlight=False,
+        )
+    verdict = "[bold green]passed[/]" if report["passed"] else "[bold red]FAILED[/]"
+    console.print(f"\nThe run {verdict}.", highlight=False)
+
+
+def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
+    """What to try next."""
+    console.print("\n[dim]What to try next:[/]")
+    for command, what in (
+        ("mmoinv loadtest --players 1000 --duration 30", "ten times the players"),
+        ("mmoinv loadtest --saves-per-s 5", "ten times the saves"),
+        ("mmoinv world add world-1 --database sqlite:///realm.db", "let a world in, then"),
+        ("mmoinv realm --database sqlite:///realm.db", "run a realm for it"),
+    ):
+        console.print(f"  [bold]{command}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True)
+    if settings.json_path:
+        console.print(f"[dim]The figures are in {settings.json_path}.[/]", highlight=False)

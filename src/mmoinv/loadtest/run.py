@@ -1,0 +1,235 @@
+"""One load test from its first process to its exit code.
+
+Set up, play, everyone at once, read back, judge, clear. Processes come from `processes`, what
+they do is in `world_process` and `realm_process`.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.live import LiveTable, progress
+from mmoinv.loadtest.measures import Measures
+from mmoinv.loadtest.players import GUID_BASE, GUID_LAST
+from mmoinv.loadtest.processes import Child, messages
+from mmoinv.loadtest.realm_process import run_realm
+from mmoinv.loadtest.report import RunFigures, as_json, show, show_next_steps, write_json
+from mmoinv.loadtest.settings import LoadTestSettings, WorldSettings
+from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
+from mmoinv.loadtest.world_process import run_world
+from mmoinv.records import Batch
+from mmoinv.stores import open_store
+
+POLL_S = 0.1
+AHEAD_S = 0.5
+"""How far in the future a phase is set, so that every process hears of it in time."""
+SETTLE_S = 0.6
+"""How long the realm's last figures may take to arrive."""
+
+
+def run_load_test(settings: LoadTestSettings, console: Console) -> int:
+    """Run it; 0 if every target is met, 1 if not. Errors of mmoinv say what went wrong."""
+    if settings.players < 2:
+        raise ConfigurationError("a load test has at least 2 players")
+    if settings.worlds < 1 or settings.worlds > settings.players:
+        raise ConfigurationError("there must be at least one world, and a player for each")
+    if not settings.has_own_realm and settings.worlds != 1:
+        raise ConfigurationError("with --realm there is one world: leave --worlds out")
+    with tempfile.TemporaryDirectory(prefix="mmoinv-") as folder:
+        database = settings.database or f"sqlite:///{Path(folder, 'realm.db').as_posix()}"
+        run = _Run(settings, console, database)
+        try:
+            figures = run.all_phases()
+        finally:
+            run.end()
+        if settings.database:
+            asyncio.run(_clear(database))
+    report = as_json(figures)
+    show(console, figures, report)
+    if settings.json_path:
+        write_json(settings.json_path, report)
+    show_next_steps(console, settings)
+    return 0 if report["passed"] else 1
+
+
+class _Run:
+    def __init__(self, settings: LoadTestSettings, console: Console, database: str) -> None:
+        self._settings = settings
+        self._console = console
+        self._database = database
+        self._realm: Child | None = None
+        self._worlds: list[Child] = []
+        self._measures = Measures()
+        self._pending: dict[Child, int] = {}
+        self._finished = False
+
+    def all_phases(self) -> RunFigures:
+        self._start()
+        self._set_up()
+        played_s, deeds = self._play()
+        play, self._measures = self._measures, Measures()
+        sizes = self._all_at_once()
+        findings = self._verify()
+        if not self._settings.has_own_realm:
+            self._ask("clear")
+        self._finished = True
+        return RunFigures(self._settings, play, self._measures, sizes, findings, played_s, deeds)
+
+    def end(self) -> None:
+        """End every process, worlds first, also after Ctrl-C."""
+        for child in (*self._worlds, *([self._realm] if self._realm else [])):
+            child.end(gently=self._finished)
+
+    # Phases
+
+    def _start(self) -> None:
+        settings = self._settings
+        names = [f"loadtest-{number}" for number in range(1, settings.worlds + 1)]
+        secrets: dict[str, str] = {}
+        host, port = settings.realm_host, settings.realm_port
+        if settings.has_own_realm:
+            if leftovers := asyncio.run(_clear(self._database)):
+                self._console.print(f"Cleared {leftovers:,} records of an earlier load test.")
+            self._console.print(f"Starting a realm on {_shown(settings, self._database)} ...")
+            self._realm = Child("the realm", run_realm, self._database, names)
+            while True:
+                kind, payload = self._realm.receive()
+                if kind == "ready":
+                    break
+            host, port, secrets = "127.0.0.1", payload["port"], payload["secrets"]
+        else:
+            names, secrets = [settings.world_name], {settings.world_name: settings.secret}
+        self._console.print(
+            f"Starting {len(names)} world server{'s' if len(names) > 1 else ''} with "
+            f"{settings.players} players ..."
+        )
+        first = 0
+        for number, name in enumerate(names):
+            share = (settings.players * (number + 1)) // len(names) - first
+            world = WorldSettings(
+                host, port, name, secrets[name], first, share, settings.saves_per_s, settings.seed
+            )
+            self._worlds.append(Child(f"world server {name}", run_world, world))
+            first += share
+        self._wait_for("ready", None)
+
+    def _set_up(self) -> None:
+        with progress(self._console) as bars:
+            task = bars.add_task("Joining and filling bags", total=self._settings.players)
+            self._ask("set_up", lambda: None, lambda count: bars.advance(task, count))
+        # What was measured up to here is set-up, not play.
+        self._settle()
+        self._measures = Measures()
+
+    def _play(self) -> tuple[float, dict[str, int]]:
+        duration_s = self._settings.duration_s
+        start_s = time.monotonic() + AHEAD_S
+        title = f"{self._settings.players} players loot, stack, use, move, destroy and save"
+        with LiveTable(self._console, title, duration_s, self._settings.plain) as table:
+            results = self._ask(
+                "play", lambda: table.show(self._measures), None, (start_s, start_s + duration_s)
+            )
+            self._settle()
+            table.show(self._measures, last=True)
+        deeds: dict[str, int] = {}
+        for result in results:
+            for name, count in result.items():
+                deeds[name] = deeds.get(name, 0) + count
+        return duration_s, deeds
+
+    def _all_at_once(self) -> dict[str, int]:
+        self._console.print("\nNow everyone saves the whole inventory at the same instant ...")
+        results = self._ask("all_at_once", argument=time.monotonic() + 2 * AHEAD_S)
+        self._settle()
+        return {name: size for result in results for name, size in result.items()}
+
+    def _verify(self) -> Findings:
+        self._console.print("Reading every record back and comparing ...")
+        held = _merged(self._ask("holdings"))
+        if self._settings.has_own_realm:
+            stored = asyncio.run(_stored(self._database))
+        else:
+            stored = _merged(self._ask("read_back"))
+        return compare(held, stored)
+
+    # Talking to the processes
+
+    def _ask(
+        self,
+        kind: str,
+        show: Callable[[], None] = lambda: None,
+        advance: Callable[[int], Any] | None = None,
+        argument: Any = None,
+    ) -> list[Any]:
+        for world in self._worlds:
+            world.send(kind, argument)
+        return self._wait_for(kind, advance, show)
+
+    def _wait_for(
+        self,
+        kind: str,
+        advance: Callable[[int], Any] | None,
+        show: Callable[[], None] = lambda: None,
+    ) -> list[Any]:
+        """Until every world has answered with that kind; the results in the worlds' order."""
+        results: dict[Child, Any] = {}
+        while len(results) < len(self._worlds):
+            for child, found, payload in self._messages(POLL_S):
+                if found == kind and child is not self._realm:
+                    results[child] = payload
+                elif found == "progress" and advance is not None:
+                    advance(payload)
+            show()
+        return [results[world] for world in self._worlds]
+
+    def _settle(self) -> None:
+        """Take what the realm still has to report of a phase."""
+        until_s = time.monotonic() + SETTLE_S
+        while (left_s := until_s - time.monotonic()) > 0:
+            self._messages(left_s)
+
+    def _messages(self, timeout_s: float) -> list[tuple[Child, str, Any]]:
+        children = [*self._worlds, *([self._realm] if self._realm else [])]
+        result = messages(children, timeout_s)
+        for child, kind, payload in result:
+            if kind != "sample":
+                continue
+            if child is self._realm:
+                self._measures.add_realm(payload)
+            else:
+                self._measures.add_world(payload)
+                self._pending[child] = payload["pending"]
+                self._measures.pending = sum(self._pending.values())
+                for refusal in payload["refusals"]:
+                    self._console.print(f"[red]{child.name}: {refusal}[/]", highlight=False)
+        return result
+
+
+def _merged(results: list[dict[int, bytes]]) -> dict[int, Batch]:
+    return {guid: batch_from_bytes(data) for result in results for guid, data in result.items()}
+
+
+async def _stored(database: str) -> dict[int, Batch]:
+    """What the database holds of the load test's characters, read through a connection of its
+    own, with whatever else there is in their range of guids."""
+    async with await open_store(database) as store:
+        owners, items = await store.read_inventories(GUID_BASE, GUID_LAST)
+    found, starts = np.unique(owners, return_index=True)
+    return dict(zip(found.tolist(), np.split(items, starts[1:]), strict=True))
+
+
+async def _clear(database: str) -> int:
+    """Delete the load test's characters; how many records they had."""
+    async with await open_store(database) as store:
+        return await store.clear_characters(GUID_BASE, GUID_LAST)
+
+
+def _shown(settings: LoadTestSettings, database: str) -> str:
+    return database if settings.database else "a temporary SQLite file"

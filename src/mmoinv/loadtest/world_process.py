@@ -1,0 +1,230 @@
+"""One world server of a load test, in a process of its own: its players play and save.
+
+The schedule is open-loop: the moment of each save is fixed in advance, and its latency counts
+from that moment, however late the world is. Told what to do, and reporting, through a pipe.
+"""
+
+import asyncio
+import gc
+import heapq
+import random
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mmoinv.errors import MmoinvError
+from mmoinv.loadtest.players import GUID_BASE, Deed, Player, item_count_of
+from mmoinv.loadtest.settings import WorldSettings
+from mmoinv.records import Batch, empty_batch
+from mmoinv.repository import InventoryUnitOfWork, OperationHandle
+from mmoinv.world import RealmConnector
+
+SAMPLE_EVERY_S = 0.25
+JOINS_AT_ONCE = 64
+ANSWERED_WITHIN_S = 60.0
+DEEDS_PER_SAVE = (1, 2, 3, 4)
+
+
+def run_world(connection: Connection, settings: WorldSettings) -> None:
+    """Log on, then do what the pipe says until it says end."""
+    asyncio.run(_World(connection, settings).run())
+
+
+class _World:
+    def __init__(self, connection: Connection, settings: WorldSettings) -> None:
+        self._pipe = connection
+        self._settings = settings
+        self._rng = random.Random(settings.seed * 1009 + settings.first_player)
+        self._players: list[Player] = []
+        self._rtt_ms: list[float] = []
+        self._packet_bytes: list[int] = []
+        self._refused: list[str] = []
+        self._open = 0
+        self._all_answered = asyncio.Event()
+
+    async def run(self) -> None:
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        async with RealmConnector(
+            settings.host, settings.port, world=settings.name, secret=settings.secret
+        ) as connector:
+            self._connector = connector
+            self._repository = connector.repository()
+            connector.on_packet_sent = self._packet_bytes.append
+            self._pipe.send(("ready", None))
+            while True:
+                kind, payload = await loop.run_in_executor(None, self._pipe.recv)
+                if kind == "end":
+                    return
+                result = await getattr(self, f"_do_{kind}")(payload)
+                self._pipe.send((kind, result))
+
+    # What the parent may ask for
+
+    async def _do_set_up(self, _: Any) -> None:
+        """Join every character and save its whole inventory, whatever is stored of it."""
+        first = self._settings.first_player
+        rest = iter(range(first, first + self._settings.players))
+
+        async def joiner() -> None:
+            for index in rest:
+                guid = GUID_BASE + index
+                await self._connector.join(guid)
+                player = Player(
+                    guid,
+                    item_count_of(index, self._rng),
+                    self._rng,
+                    self._connector.new_item_guids,
+                )
+                await self._saved_whole(player, player.items)
+                self._players.append(player)
+                self._pipe.send(("progress", 1))
+
+        await asyncio.gather(*(joiner() for _ in range(JOINS_AT_ONCE)))
+        self._players.sort(key=lambda player: player.guid)
+        self._forget_figures()
+        gc.collect()
+        gc.freeze()
+
+    async def _do_play(self, payload: tuple[float, float]) -> dict[str, int]:
+        """Play from one monotonic time to another; then wait for the last answers."""
+        start_s, end_s = payload
+        interval_s = 1 / self._settings.saves_per_s
+        schedule = [
+            (start_s + interval_s * (index + self._rng.random()) / len(self._players), index)
+            for index in range(len(self._players))
+        ]
+        heapq.heapify(schedule)
+        sampler = asyncio.create_task(self._report())
+        try:
+            while schedule and schedule[0][0] < end_s:
+                delay_s = schedule[0][0] - time.monotonic()
+                if delay_s > 0:
+                    await asyncio.sleep(delay_s)
+                    continue
+                due_s, index = schedule[0]
+                heapq.heapreplace(
+                    schedule, (due_s + interval_s * self._rng.uniform(0.8, 1.2), index)
+                )
+                player = self._players[index]
+                player.play(self._rng.choice(DEEDS_PER_SAVE))
+                self._save(player, due_s)
+            await self._answers()
+        finally:
+            sampler.cancel()
+        self._send_sample()
+        return {
+            deed.name.lower(): sum(player.deeds[deed] for player in self._players) for deed in Deed
+        }
+
+    async def _do_all_at_once(self, at_s: float) -> dict[str, int]:
+        """Every player saves the whole inventory at the same instant."""
+        sizes = {}
+        for player in self._players:
+            index = player.guid - GUID_BASE
+            if index in (0, 1):
+                player.fill(item_count_of(index, self._rng))
+        await asyncio.sleep(max(0.0, at_s - time.monotonic()))
+        for player in self._players:
+            handle = self._repository.save_all_items(player.guid, player.items)
+            assert handle is not None
+            player.submitted = player.items
+            self._watch(handle, at_s, player)
+        await self._answers()
+        # The connector sends in the order of the commits.
+        for player, size in zip(self._players, self._packet_bytes, strict=False):
+            index = player.guid - GUID_BASE
+            if index in (0, 1):
+                sizes[f"packet_bytes_{len(player.items)}_items"] = size
+        self._send_sample()
+        return sizes
+
+    async def _do_holdings(self, _: Any) -> dict[int, bytes]:
+        """What this world holds, by character guid, as bytes of `INVENTORY_ITEM` records."""
+        return {player.guid: player.items.tobytes() for player in self._players}
+
+    async def _do_read_back(self, _: Any) -> dict[int, bytes]:
+        """What the realm has stored, by leaving and joining every character again."""
+        result = {}
+        for player in self._players:
+            await self._connector.leave(player.guid)
+            character = await self._connector.join(player.guid)
+            result[player.guid] = character.items.tobytes()
+        return result
+
+    async def _do_clear(self, _: Any) -> None:
+        """Empty every inventory again, and leave."""
+        for start in range(0, len(self._players), JOINS_AT_ONCE):
+            some = self._players[start : start + JOINS_AT_ONCE]
+            await asyncio.gather(*(self._saved_whole(player, empty_batch()) for player in some))
+            await asyncio.gather(*(self._connector.leave(player.guid) for player in some))
+
+    # Saving
+
+    def _save(self, player: Player, due_s: float) -> None:
+        unit = InventoryUnitOfWork(self._repository)
+        unit.register_changes(player.guid, player.submitted, player.items)
+        player.submitted = player.items
+        self._watch(unit.commit(), due_s, player)
+
+    async def _saved_whole(self, player: Player, items: Batch) -> None:
+        handle = self._repository.save_all_items(player.guid, items)
+        assert handle is not None
+        await handle
+        player.submitted = items
+
+    def _watch(self, handle: OperationHandle, due_s: float, player: Player) -> None:
+        self._open += 1
+        self._all_answered.clear()
+
+        def answered(ended: OperationHandle) -> None:
+            self._open -= 1
+            if self._open == 0:
+                self._all_answered.set()
+            error = ended.exception
+            if error is None:
+                self._rtt_ms.append((time.monotonic() - due_s) * 1e3)
+            else:
+                # What was refused is still unsaved: the next save starts from what is stored.
+                self._refused.append(str(error))
+                player.submitted = self._repository.load_items(player.guid)
+
+        handle.add_done_callback(answered)
+
+    async def _answers(self) -> None:
+        if self._open:
+            try:
+                await asyncio.wait_for(self._all_answered.wait(), ANSWERED_WITHIN_S)
+            except TimeoutError:
+                raise MmoinvError(
+                    f"{self._open} saves were not answered within {ANSWERED_WITHIN_S:.0f} s; "
+                    "they may or may not be saved"
+                ) from None
+
+    # Reporting
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            self._send_sample()
+
+    def _send_sample(self) -> None:
+        self._pipe.send(
+            (
+                "sample",
+                {
+                    "rtt_ms": self._rtt_ms,
+                    "packet_bytes": self._packet_bytes,
+                    "refused": len(self._refused),
+                    "refusals": self._refused[:3],
+                    "pending": self._open,
+                },
+            )
+        )
+        self._forget_figures()
+
+    def _forget_figures(self) -> None:
+        self._rtt_ms = []
+        self._refused = []
+        # The connector appends to this very list.
+        self._packet_bytes.clear()

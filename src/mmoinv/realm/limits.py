@@ -1,0 +1,27 @@
+"""The settings of a realm that bound time, memory and the size of a transaction."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RealmLimits:
+    """Counts, times in seconds, sizes in bytes. The defaults suit thousands of players."""
+
+    max_group_operations: int = 512
+    """Operations of one transaction."""
+    max_group_items: int = 2048
+    """Records and deleted slots of one transaction, which bounds how long it takes."""
+    gather_s: float = 0.0
+    """How long a group may wait for more company while the database is idle."""
+    max_queued_operations: int = 32_768
+    """Operations that wait for the writer; what comes beyond is answered 6, overloaded."""
+    max_queued_items: int = 1_048_576
+    """Records and deleted slots that wait for the writer."""
+    retry_s: float = 10.0
+    """How long a transaction is tried again while the database is unavailable."""
+    leave_timeout_s: float = 5.0
+    """How long a world that is asked to give a character back may take."""
+    max_write_buffer: int = 16 << 20
+    """Bytes that may wait for one slow link before it is cut off."""
+    close_timeout_s: float = 5.0
+    """How long a link may take to accept its last answers when the realm stops."""

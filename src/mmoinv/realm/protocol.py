@@ -1,0 +1,313 @@
+"""The link of one world server at the realm: an asyncio Protocol around the sans-IO link.
+
+Turns events into entries of the writer and its results into packets, one write a group. Knows
+neither what a commit means nor how it is stored.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmoinv import codec
+from mmoinv.commits import CURRENCY, Commits
+from mmoinv.errors import MmoinvError, StoreError
+from mmoinv.realm.group_commit import GroupCommit, JoinFailed, Result
+from mmoinv.realm.ids import NumberMint
+from mmoinv.realm.limits import RealmLimits
+from mmoinv.realm.sessions import HeldEpochs, Sessions
+from mmoinv.realm.statistics import Tally
+from mmoinv.stores import CommitEntry, CommitOutcome, JoinOutcome, JoinRefused, Store, Verdict
+from mmoinv.wire import (
+    CharacterLeft,
+    CommitsReceived,
+    JoinFailure,
+    JoinRequested,
+    LinkBroken,
+    LinkState,
+    LogonFailed,
+    LogonProved,
+    LogonRequested,
+    LogonStatus,
+    PlayerCharacterJoin,
+    RealmEvent,
+    RealmLink,
+)
+
+log = logging.getLogger("mmoinv.realm")
+
+NO_CURRENCIES = np.empty(0, CURRENCY)
+MAX_MESSAGE = 1000
+"""Characters of a reason that is sent to a world; the realm's log has all of it."""
+
+
+@dataclass
+class RealmParts:
+    """What all links of one realm share."""
+
+    store: Store
+    writer: GroupCommit
+    sessions: Sessions
+    mint: NumberMint
+    tally: Tally
+    limits: RealmLimits
+    links: set["WorldServerLink"] = field(default_factory=set)
+    """Every connection."""
+    by_world: dict[int, "WorldServerLink"] = field(default_factory=dict)
+    """The open link of each world that has logged on."""
+    closing: bool = False
+
+
+class WorldServerLink(asyncio.Protocol):
+    """One connection of a world server."""
+
+    def __init__(self, parts: RealmParts) -> None:
+        self._parts = parts
+        self._link = RealmLink()
+        self._transport: asyncio.Transport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flush_planned = False
+        self._peer = "?"
+        self._abort_timer: asyncio.TimerHandle | None = None
+        self.held = HeldEpochs()
+        self.lost = asyncio.Event()
+        """Set once the connection is gone."""
+        self.world_id = 0
+        self.process_nonce = 0
+
+    def __str__(self) -> str:
+        name = self._link.world_name
+        return f"world {name!r} at {self._peer}" if name else self._peer
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "?"
+        self._parts.links.add(self)
+        if self._parts.closing:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        started = time.perf_counter()
+        tally = self._parts.tally
+        tally.bytes_received += len(data)
+        operations = 0
+        for event in self._link.receive_data(data):
+            if isinstance(event, CommitsReceived):
+                operations += len(event.commits.operations)
+                self._receive_commits(event.commits)
+            else:
+                self._receive(event)
+        if operations:
+            tally.packet_us.append((time.perf_counter() - started) * 1e6 / operations)
+        self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._link.is_over:
+            self._link.receive_eof()
+            log.info("%s: %s", self, error or self._link.broken_reason)
+        for task in self._tasks:
+            task.cancel()
+        self._parts.links.discard(self)
+        if self._parts.by_world.get(self.world_id) is self:
+            del self._parts.by_world[self.world_id]
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        self._transport = None
+        self._parts.sessions.link_lost(self)
+        self.lost.set()
+
+    # What the realm calls
+
+    def tick(self, now_s: float) -> None:
+        """Let the link look at the clock: pings, silence, a logon that takes too long."""
+        for event in self._link.tick(now_s):
+            self._receive(event)
+        self._flush()
+
+    def close(self, reason: str = "") -> None:
+        """Send what is left, then close; the link holds nothing from now on."""
+        if self._transport is None or self._abort_timer is not None:
+            return
+        if reason:
+            log.info("%s: closed, %s", self, reason)
+        self._parts.sessions.link_lost(self)
+        self._flush()
+        self._transport.close()
+        self._abort_timer = asyncio.get_running_loop().call_later(
+            self._parts.limits.close_timeout_s, self.abort
+        )
+
+    def abort(self) -> None:
+        """Close at once; what was not sent yet is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the sessions call
+
+    def ask_to_leave(self, character_guid: int, session_epoch: int) -> None:
+        """Another world wants the character."""
+        self._link.send_leave(character_guid, session_epoch)
+        self._flush_soon()
+
+    def answer_join(self, character_guid: int, result: Result) -> bool:
+        """Say what became of a join; whether it was granted and could be said so."""
+        self._flush_soon()
+        match result:
+            case JoinOutcome():
+                try:
+                    self._link.send_join(
+                        PlayerCharacterJoin(
+                            character_guid,
+                            result.epoch,
+                            result.version,
+                            result.items,
+                            NO_CURRENCIES,
+                        )
+                    )
+                    return True
+                except MmoinvError as error:
+                    log.error("character %d cannot be sent: %s", character_guid, error)
+                    failure, message = JoinFailure.UNKNOWN, str(error)
+            case JoinRefused():
+                failure, message = JoinFailure.SESSION_TAKEN, result.message
+            case JoinFailed():
+                failure, message = self._join_failure(result.verdict), result.message
+            case _:
+                failure, message = JoinFailure.UNKNOWN, ""
+        self._link.send_join_failed(character_guid, failure, message[:MAX_MESSAGE])
+        return False
+
+    def _join_failure(self, verdict: Verdict) -> JoinFailure:
+        if verdict is Verdict.OVERLOADED:
+            return JoinFailure.OVERLOADED
+        if verdict is Verdict.DATABASE_UNAVAILABLE:
+            return (
+                JoinFailure.REALM_STOPPING
+                if self._parts.closing
+                else JoinFailure.DATABASE_UNAVAILABLE
+            )
+        return JoinFailure.UNKNOWN
+
+    # Events
+
+    def _receive(self, event: RealmEvent) -> None:
+        match event:
+            case JoinRequested():
+                self._parts.sessions.request_join(self, event.character_guid, event.session_epoch)
+            case CharacterLeft():
+                self._parts.sessions.character_left(self, event.character_guid, event.session_epoch)
+            case LogonRequested():
+                self._start(self._look_up(event))
+            case LogonProved():
+                self._start(self._grant())
+            case LogonFailed():
+                log.warning("%s: logon refused, %s", self, event.reason)
+                self.close()
+            case LinkBroken():
+                self._parts.tally.broken_links += 1
+                log.warning("%s: link closed, %s", self, event.reason)
+                self.close()
+
+    def _receive_commits(self, commits: Commits) -> None:
+        dialect = self._link.dialect
+        to_store = commits
+        if dialect.protocol == 3:
+            # The packets carry neither an id that is unique for ever nor an epoch.
+            operations, participants = commits.operations.copy(), commits.participants.copy()
+            operations["operation_id"] = self._parts.mint.take(len(operations))
+            participants["session_epoch"] = self.held.of(participants["character_guid"])
+            to_store = commits._replace(operations=operations, participants=participants)
+        self._parts.writer.submit(
+            CommitEntry(self.world_id, to_store, dialect.carries_flags),
+            lambda first, result: self._answer_commits(commits, first, result),
+        )
+
+    def _answer_commits(self, commits: Commits, first: int, result: Result) -> None:
+        assert isinstance(result, CommitOutcome)
+        if self._transport is None:
+            return
+        count = len(result.statuses)
+        if count < len(commits.operations):
+            commits = commits.between(first, first + count)
+        if self._link.dialect.protocol == 3:
+            frames = codec.encode_operation_results(
+                commits, result.statuses, self._link.dialect.result_opcode
+            )
+        else:
+            messages = {index: text[:MAX_MESSAGE] for index, text in result.messages.items()}
+            frames = codec.encode_commit_results(
+                commits, result.statuses, result.versions, messages
+            )
+        self._link.send_bytes(frames)
+        self._flush_soon()
+
+    # Logon
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look_up(self, event: LogonRequested) -> None:
+        try:
+            world = await self._parts.store.find_world(event.world_name)
+        except StoreError as error:
+            self._refuse_logon(error)
+            return
+        self.process_nonce = event.process_nonce
+        if world is not None:
+            self.world_id = world[0]
+        for failed in self._link.offer_challenge(None if world is None else world[1]):
+            self._receive(failed)
+        self._flush()
+
+    async def _grant(self) -> None:
+        try:
+            node_epoch = await self._parts.store.next_node_epoch(self.world_id)
+        except StoreError as error:
+            self._refuse_logon(error)
+            return
+        if self._link.state is not LinkState.GRANT or self._transport is None:
+            return
+        older = self._parts.by_world.get(self.world_id)
+        if older is not None:
+            older.close("the same world has logged on again")
+        self._parts.by_world[self.world_id] = self
+        self._link.accept_logon(node_epoch)
+        log.info("%s: logged on, dialect %d", self, self._link.dialect.number)
+        self._flush()
+
+    def _refuse_logon(self, error: StoreError) -> None:
+        log.error("%s: the logon failed: %s", self, error)
+        for failed in self._link.refuse_logon(LogonStatus.DATABASE_BUSY):
+            self._receive(failed)
+        self._flush()
+
+    # Bytes out
+
+    def _flush_soon(self) -> None:
+        """Write what gathers until the loop's next turn: everything of a group, at once."""
+        if not self._flush_planned:
+            self._flush_planned = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        data = self._link.data_to_send()
+        if not data or self._transport is None or self._transport.is_closing():
+            return
+        self._parts.tally.bytes_sent += len(data)
+        self._transport.write(data)
+        waiting = self._transport.get_write_buffer_size()
+        if waiting > self._parts.limits.max_write_buffer:
+            self._parts.tally.broken_links += 1
+            log.warning("%s: cut off, it does not read: %d bytes wait for it", self, waiting)
+            self._transport.abort()

@@ -1,0 +1,187 @@
+"""The realm server: opens the store, listens, and stops without losing an answer.
+
+Embeddable (``async with RealmServer(...)``) and what ``mmoinv realm`` runs. What a link does
+is in `mmoinv.realm.protocol`, what becomes of a commit in `mmoinv.realm.group_commit`.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import logging
+from types import TracebackType
+from typing import Self
+
+from mmoinv.errors import ConfigurationError
+from mmoinv.realm.group_commit import GroupCommit
+from mmoinv.realm.ids import NumberMint
+from mmoinv.realm.limits import RealmLimits
+from mmoinv.realm.protocol import RealmParts, WorldServerLink
+from mmoinv.realm.sessions import Sessions
+from mmoinv.realm.statistics import RealmStatistics, Tally
+from mmoinv.realm.worlds import add_world
+from mmoinv.stores import Store, store_for
+
+log = logging.getLogger("mmoinv.realm")
+
+DEFAULT_PORT = 6280
+TICK_S = 1.0
+
+
+class RealmServer:
+    """The realm server of one database.
+
+    ``database_url`` as `mmoinv.stores.store_for` takes it; ``port`` 0 takes a free one. Wrong
+    arguments raise `ConfigurationError`; `start` raises it too if the port cannot be had, and
+    a `StoreError` if the database cannot.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        limits: RealmLimits | None = None,
+    ) -> None:
+        _check_loopback(host)
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"port {port} is outside 0..65535")
+        self.host = host
+        self._port = port
+        self._limits = limits or RealmLimits()
+        self._store = store_for(database_url)
+        self._tally = Tally()
+        self._parts: RealmParts | None = None
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; once started, the real one."""
+        return self._port
+
+    @property
+    def store(self) -> Store:
+        """The database, open while the realm runs. For tools: it shares the realm's thread."""
+        return self._store
+
+    @property
+    def statistics(self) -> RealmStatistics:
+        """A snapshot of what the realm has done since its start."""
+        parts = self._parts
+        if parts is None:
+            return self._tally.snapshot(0, 0, 0)
+        return self._tally.snapshot(
+            len(parts.links), len(parts.sessions), parts.writer.queued_operations
+        )
+
+    async def start(self) -> None:
+        """Open the database and listen."""
+        if self._parts is not None:
+            raise ConfigurationError("the realm is started already")
+        await self._store.open()
+        try:
+            mint = NumberMint(await self._store.next_node_epoch())
+            writer = GroupCommit(self._store, mint, self._limits, self._tally)
+            sessions = Sessions(writer.submit, self._limits.leave_timeout_s)
+            parts = RealmParts(self._store, writer, sessions, mint, self._tally, self._limits)
+            self._server = await self._listen(parts)
+        except BaseException:
+            await self._store.close()
+            raise
+        self._parts = parts
+        self._closed.clear()
+        writer.start()
+        self._ticker = asyncio.create_task(self._tick(parts), name="mmoinv realm clock")
+        self._port = self._server.sockets[0].getsockname()[1]
+        log.info("listening on %s:%d, %s", self.host, self._port, self._store.url)
+
+    async def _listen(self, parts: RealmParts) -> asyncio.Server:
+        try:
+            return await asyncio.get_running_loop().create_server(
+                lambda: WorldServerLink(parts), self.host, self._port
+            )
+        except OSError as error:
+            remedy = "Check the address."
+            if error.errno == errno.EADDRINUSE:
+                remedy = "Another process listens there: end it, or choose another port."
+            elif error.errno == errno.EACCES:
+                remedy = "Ports below 1024 need special rights: choose another port."
+            raise ConfigurationError(
+                f"the realm cannot listen on {self.host}:{self._port}: {error.strerror}. {remedy}"
+            ) from error
+
+    async def _tick(self, parts: RealmParts) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = asyncio.get_running_loop().time()
+            for link in list(parts.links):
+                try:
+                    link.tick(now_s)
+                except Exception:
+                    log.exception("%s: the clock failed", link)
+
+    async def close(self) -> None:
+        """Stop accepting, write and answer what has come in, close the links and the database.
+
+        Closing twice is fine.
+        """
+        parts, self._parts = self._parts, None
+        if parts is None:
+            return
+        assert self._server is not None
+        assert self._ticker is not None
+        parts.closing = True
+        self._server.close()
+        parts.sessions.close()
+        await parts.writer.close()
+        # The last answers are written in the loop's next turn.
+        await asyncio.sleep(0)
+        self._ticker.cancel()
+        for link in list(parts.links):
+            link.close("the realm is stopping")
+        # A link that does not take its last answers in time aborts itself.
+        for link in list(parts.links):
+            await link.lost.wait()
+        await self._store.close()
+        self._closed.set()
+        log.info("stopped")
+
+    async def serve_forever(self) -> None:
+        """Start if that is not done, and run until `close` is called or this is cancelled."""
+        if self._parts is None:
+            await self.start()
+        try:
+            await self._closed.wait()
+        finally:
+            await self.close()
+
+    async def add_world(self, name: str, secret: str | None = None) -> str:
+        """Let a world of that name log on; returns its secret (see `mmoinv.realm.add_world`)."""
+        return await add_world(self._store, name, secret)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _check_loopback(host: str) -> None:
+    if host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigurationError(
+            f"the realm does not listen on {host!r}: until there is TLS, secrets and items would "
+            "travel unprotected. Use 127.0.0.1, ::1 or localhost, and a tunnel for other machines."
+        )

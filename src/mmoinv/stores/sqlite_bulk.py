@@ -1,0 +1,262 @@
+"""Bulk statements for SQLite: arrays in, arrays out, few statements of few sizes.
+
+sqlite3 gives up the GIL at every row that it steps over, and beside a busy event loop waits
+for it each time: so many rows go into one statement, and what comes back comes as one row of
+text. Texts have fixed sizes, so that the connection's statement cache holds all of them.
+Knows the tables, not why they change.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmoinv.records import WIDE, Batch
+from mmoinv.stores.steps import (
+    NO_GUIDS,
+    NO_ITEMS,
+    Look,
+    OwnedItems,
+    Places,
+    Seen,
+    Sessions,
+    U64Array,
+    Write,
+)
+
+I64Array = npt.NDArray[np.int64]
+
+ITEM_COLUMNS = tuple(field.name for field in WIDE.fields)
+ROW_COLUMNS = ("character_guid", "slot", *(name for name in ITEM_COLUMNS if name != "slot"))
+"""The columns of character_inventory in the order of the table."""
+MAX_ROWS = 256
+"""Rows of one statement; the sizes are the powers of two up to it."""
+STATEMENT_CACHE_SIZE = 256
+
+
+class Bulk(NamedTuple):
+    """One kind of statement: ``text(rows)``, with ``columns`` parameters a row.
+
+    Where ``repeatable``, a last row given several times changes nothing, and a short chunk is
+    filled up with it; else it is cut into sizes that fit.
+    """
+
+    text: Callable[[int], str]
+    columns: int
+    repeatable: bool = True
+
+
+def _marks(rows: int, row: str = "?") -> str:
+    return ",".join([row] * rows)
+
+
+def _pairs(rows: int) -> str:
+    # Straight "IN (VALUES ...)" on a row value makes SQLite scan the whole table.
+    return f"(SELECT column1, column2 FROM (VALUES {_marks(rows, '(?,?)')}))"
+
+
+SESSIONS = Bulk(
+    lambda rows: (
+        "SELECT group_concat(character_guid||','||world_id||','||epoch||','"
+        "||version||','||online) FROM character_session "
+        f"WHERE character_guid IN ({_marks(rows)})"
+    ),
+    1,
+)
+APPLIED = Bulk(
+    lambda rows: (
+        "SELECT group_concat(operation_id) FROM applied_operation "
+        f"WHERE operation_id IN ({_marks(rows)})"
+    ),
+    1,
+)
+PLACES = Bulk(
+    lambda rows: (
+        "SELECT group_concat(item_guid||','||character_guid||','||slot) "
+        f"FROM character_inventory WHERE item_guid IN ({_marks(rows)})"
+    ),
+    1,
+)
+STORED_FIELDS = ("character_guid", "slot", "entry", "item_flags", "item_guid")
+STORED = Bulk(
+    lambda rows: (
+        "SELECT group_concat(character_guid||','||slot||','||entry||','||item_flags"
+        "||','||ifnull(item_guid,0)) FROM character_inventory "
+        f"WHERE character_guid IN ({_marks(rows)})"
+    ),
+    1,
+)
+EMPTY_CHARACTERS = Bulk(
+    lambda rows: f"DELETE FROM character_inventory WHERE character_guid IN ({_marks(rows)})", 1
+)
+DELETE_SLOTS = Bulk(
+    lambda rows: f"DELETE FROM character_inventory WHERE (character_guid, slot) IN {_pairs(rows)}",
+    2,
+)
+UPDATED_COLUMNS = ROW_COLUMNS[2:-1]
+UPDATE_ITEMS = Bulk(
+    lambda rows: (
+        "UPDATE character_inventory SET "
+        + ", ".join(f"{name} = new.column{i}" for i, name in enumerate(UPDATED_COLUMNS, 3))
+        + f" FROM (VALUES {_marks(rows, '(' + _marks(len(UPDATED_COLUMNS) + 2) + ')')}) AS new "
+        "WHERE character_inventory.character_guid = new.column1 "
+        "AND character_inventory.slot = new.column2"
+    ),
+    len(UPDATED_COLUMNS) + 2,
+)
+INSERT_ITEMS = Bulk(
+    lambda rows: (
+        f"INSERT INTO character_inventory ({', '.join(ROW_COLUMNS)}) VALUES "
+        + _marks(rows, "(" + _marks(len(ROW_COLUMNS) - 1) + ",NULLIF(?,0))")
+    ),
+    len(ROW_COLUMNS),
+    repeatable=False,
+)
+RAISE_VERSIONS = Bulk(
+    lambda rows: (
+        "UPDATE character_session SET version = version + 1 "
+        f"WHERE character_guid IN ({_marks(rows)})"
+    ),
+    1,
+)
+APPLY_OPERATIONS = Bulk(
+    lambda rows: (
+        "INSERT INTO applied_operation (operation_id, applied_at) VALUES " + _marks(rows, "(?,?)")
+    ),
+    2,
+    repeatable=False,
+)
+INDEXED = (
+    SESSIONS,
+    APPLIED,
+    PLACES,
+    STORED,
+    EMPTY_CHARACTERS,
+    DELETE_SLOTS,
+    UPDATE_ITEMS,
+    RAISE_VERSIONS,
+)
+"""The statements that must find their rows by an index."""
+
+
+_texts: dict[tuple[int, int], str] = {}
+
+
+def _text(bulk: Bulk, rows: int) -> str:
+    key = id(bulk), rows
+    if key not in _texts:
+        _texts[key] = bulk.text(rows)
+    return _texts[key]
+
+
+def _chunks(bulk: Bulk, values: I64Array) -> list[tuple[int, list[int]]]:
+    """(rows, flat parameters) a statement; ``values`` has the shape (n, columns)."""
+    chunks = []
+    start, count = 0, len(values)
+    while start < count:
+        left = min(count - start, MAX_ROWS)
+        rows = 1 << left.bit_length() - 1
+        if bulk.repeatable and rows < left:
+            rows, taken = rows * 2, left
+        else:
+            taken = rows
+        flat: list[int] = values[start : start + taken].ravel().tolist()
+        if taken < rows:
+            flat += flat[-bulk.columns :] * (rows - taken)
+        chunks.append((rows, flat))
+        start += taken
+    return chunks
+
+
+def run(connection: sqlite3.Connection, bulk: Bulk, values: I64Array) -> None:
+    """Run a statement that changes rows; ``values`` i64, shape (n, columns), n may be 0."""
+    for rows, flat in _chunks(bulk, values):
+        connection.execute(_text(bulk, rows), flat)
+
+
+def fetch(connection: sqlite3.Connection, bulk: Bulk, values: I64Array, columns: int) -> I64Array:
+    """Run a query; i64, shape (rows found, columns), in any order."""
+    numbers: list[int] = []
+    for rows, flat in _chunks(bulk, values):
+        (text,) = connection.execute(_text(bulk, rows), flat).fetchone()
+        if text is not None:
+            numbers.extend(map(int, str(text).split(",")))
+    return np.array(numbers, np.int64).reshape(-1, columns)
+
+
+# From and to the arrays of the group logic. u64 and i64 share their bits.
+
+
+def signed(numbers: U64Array) -> I64Array:
+    """u64 as one column of their two's complement, shape (n, 1)."""
+    return numbers.astype("<u8").view(np.int64).reshape(-1, 1)
+
+
+def unsigned(numbers: I64Array) -> U64Array:
+    """The inverse of `signed` for one column."""
+    return numbers.astype(np.int64).view(np.uint64)
+
+
+def table_rows(owned: OwnedItems, columns: tuple[str, ...] = ROW_COLUMNS) -> I64Array:
+    """Records as rows of the table, i64, shape (n, columns)."""
+    rows = np.empty((len(owned.items), len(columns)), np.int64)
+    rows[:, 0] = signed(owned.character_guid)[:, 0]
+    for index, name in enumerate(columns[1:], 1):
+        rows[:, index] = owned.items[name].astype(np.uint64).view(np.int64)
+    return rows
+
+
+def look(connection: sqlite3.Connection, wanted: Look) -> Seen:
+    """Answer a `Look` inside the open transaction."""
+    sessions = fetch(connection, SESSIONS, signed(wanted.character_guids), 5)
+    applied = fetch(connection, APPLIED, signed(wanted.operation_ids), 1)
+    places = fetch(connection, PLACES, signed(wanted.item_guids), 3)
+    stored = NO_ITEMS
+    if len(wanted.whole_characters):
+        rows = fetch(connection, STORED, signed(wanted.whole_characters), len(STORED_FIELDS))
+        stored = _stored(rows)
+    return Seen(
+        _sessions(sessions),
+        unsigned(applied[:, 0]) if len(applied) else NO_GUIDS,
+        Places(unsigned(places[:, 0]), unsigned(places[:, 1]), places[:, 2]),
+        stored,
+    )
+
+
+def _sessions(rows: I64Array) -> Sessions:
+    guids = unsigned(rows[:, 0])
+    order = np.argsort(guids)
+    rows = rows[order]
+    return Sessions(
+        guids[order],
+        rows[:, 1],
+        rows[:, 2].astype(np.uint32),
+        unsigned(rows[:, 3]),
+        rows[:, 4] != 0,
+    )
+
+
+def _stored(rows: I64Array) -> OwnedItems:
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    items: Batch = np.zeros(len(rows), NO_ITEMS.items.dtype)
+    for index, name in enumerate(STORED_FIELDS[1:], 1):
+        items[name] = rows[:, index].view(np.uint64)
+    return OwnedItems(unsigned(rows[:, 0]), items)
+
+
+def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
+    """Do a `Write` inside the open transaction; ``now_s`` in seconds since 1970."""
+    run(connection, EMPTY_CHARACTERS, signed(changes.emptied_characters))
+    deleted = np.empty((len(changes.deleted.slot), 2), np.int64)
+    deleted[:, 0] = signed(changes.deleted.character_guid)[:, 0]
+    deleted[:, 1] = changes.deleted.slot
+    run(connection, DELETE_SLOTS, deleted)
+    run(connection, UPDATE_ITEMS, table_rows(changes.updated, ROW_COLUMNS[:-1]))
+    run(connection, INSERT_ITEMS, table_rows(changes.inserted))
+    run(connection, RAISE_VERSIONS, signed(changes.committed_characters))
+    applied = np.empty((len(changes.committed_operations), 2), np.int64)
+    applied[:, 0] = signed(changes.committed_operations)[:, 0]
+    applied[:, 1] = now_s
+    run(connection, APPLY_OPERATIONS, applied)

@@ -1,0 +1,99 @@
+"""What the group logic asks of a database, and what it is told: arrays, no SQL.
+
+`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write` and is
+sent nothing. A store turns each into a few bulk statements inside its open transaction.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mmoinv.records import INVENTORY_ITEM, SLOT, Batch
+
+U64Array = npt.NDArray[np.uint64]
+"""Character guids, item guids or operation ids."""
+
+
+class Sessions(NamedTuple):
+    """Session rows as columns, ascending by ``character_guid``: u64, i64, u32, u64, bool."""
+
+    character_guid: U64Array
+    world_id: npt.NDArray[np.int64]
+    epoch: npt.NDArray[np.uint32]
+    version: U64Array
+    online: npt.NDArray[np.bool_]
+
+
+class Places(NamedTuple):
+    """Where item guids are stored now, in any order. Guids stored nowhere are not in it.
+
+    ``slot`` is i64 as it is stored: nothing keeps a damaged row from holding any number.
+    """
+
+    item_guid: U64Array
+    character_guid: U64Array
+    slot: npt.NDArray[np.int64]
+
+
+class OwnedItems(NamedTuple):
+    """Records and whose they are: one u64 an item, and an `INVENTORY_ITEM` batch."""
+
+    character_guid: U64Array
+    items: Batch
+
+    def where(self, mask: npt.NDArray[Any]) -> "OwnedItems":
+        """Those that a boolean array of their length, or an index array, picks."""
+        return OwnedItems(self.character_guid[mask], self.items[mask])
+
+
+class Slots(NamedTuple):
+    """Slots of characters: u64 and u16, of the same length."""
+
+    character_guid: U64Array
+    slot: npt.NDArray[np.uint16]
+
+
+class Look(NamedTuple):
+    """What must be known, and locked, before a stage can be judged.
+
+    The session rows of ``character_guids`` (ascending), which of ``operation_ids`` are applied,
+    where ``item_guids`` are stored, and the stored records of ``whole_characters`` (slot,
+    entry, item_flags and item_guid suffice, ascending by slot within a character).
+    """
+
+    character_guids: U64Array
+    operation_ids: U64Array
+    item_guids: U64Array
+    whole_characters: U64Array
+
+
+class Seen(NamedTuple):
+    """The answer to a `Look`."""
+
+    sessions: Sessions
+    applied: U64Array
+    places: Places
+    stored: OwnedItems
+
+
+class Write(NamedTuple):
+    """What a stage changes, to be done in the order of these fields.
+
+    Delete all rows of ``emptied_characters`` and the rows of ``deleted`` (not all of them need
+    exist); overwrite the rows of ``updated``, whose item guid stays where it is; insert
+    ``inserted``, never as an upsert; raise the version of ``committed_characters`` by one; note
+    ``committed_operations`` as applied.
+    """
+
+    emptied_characters: U64Array
+    deleted: Slots
+    updated: OwnedItems
+    inserted: OwnedItems
+    committed_characters: U64Array
+    committed_operations: U64Array
+
+
+NO_GUIDS: U64Array = np.empty(0, np.uint64)
+NO_ITEMS = OwnedItems(NO_GUIDS, np.empty(0, INVENTORY_ITEM))
+NO_SLOTS = Slots(NO_GUIDS, np.empty(0, SLOT))

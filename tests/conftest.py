@@ -1,0 +1,35 @@
+"""What every test shares: which codec runs, said in the header, and how hard hypothesis tries.
+
+``CI=true`` gives hypothesis more examples, always the same ones; otherwise it is quick.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "ci",
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
+settings.load_profile("ci" if IN_CI else "quick")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which codec runs and where it lies: never a silent accident."""
+    wanted = os.environ.get("MMOINV_CODEC", "unset")
+    try:
+        from mmoinv import codec
+    except ImportError as error:
+        return f"codec: NONE (MMOINV_CODEC={wanted}): {error}"
+    where = codec.encode_batch.__module__
+    module = __import__(where, fromlist=["__file__"])
+    return f"codec: {codec.CODEC} (MMOINV_CODEC={wanted}), {where} at {module.__file__}"

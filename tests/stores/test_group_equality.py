@@ -1,0 +1,245 @@
+"""A group has the outcome of its operations run one at a time, and of a model in plain Python."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store_operations import (
+    OTHER_WORLD,
+    WORLD,
+    changes,
+    commit,
+    entry,
+    item,
+    joined,
+    old_delete,
+    old_save,
+)
+
+from mmoinv.commits import CommitFlags, Commits, OperationKind
+from mmoinv.records import Fault
+from mmoinv.stores import CommitEntry, CommitOutcome, Store, open_store
+
+CHARACTERS = [1, 2**63 - 1, 2**63, 2**64 - 2]
+STARTING = {guid: {23: 10 * n + 1, 24: 10 * n + 2} for n, guid in enumerate(CHARACTERS, 1)}
+MINTED_FROM = 99 << 32
+
+
+class Change(NamedTuple):
+    """One operation as drawn: participants are (character, epoch, slip, slot to guid, deletes)."""
+
+    number: int
+    world: int
+    replace: bool
+    conserve: bool
+    repeated: bool
+    fault: Fault
+    old: str
+    participants: list[tuple[int, int, int, dict[int, int], list[int]]]
+
+
+slots = st.integers(23, 26)
+guids = st.sampled_from([11, 12, 21, 22, 31, 41, 42, 50, 51])
+mostly = lambda usual, *others: st.sampled_from([usual] * 9 + list(others))  # noqa: E731
+
+
+@st.composite
+def participants(draw: st.DrawFn) -> tuple[int, int, int, dict[int, int], list[int]]:
+    saves = draw(st.dictionaries(slots, guids, max_size=3))
+    deletes = draw(st.lists(slots.filter(lambda slot: slot not in saves), unique=True, max_size=2))
+    return (
+        draw(st.sampled_from(CHARACTERS)),
+        draw(mostly(1, 2)),
+        draw(mostly(0, 1)),
+        saves,
+        deletes,
+    )
+
+
+@st.composite
+def drawn_changes(draw: st.DrawFn) -> Change:
+    old = draw(mostly("", "save", "replace", "delete"))
+    return Change(
+        draw(st.integers(1, 40)),
+        draw(mostly(WORLD, OTHER_WORLD)),
+        draw(mostly(False, True)),
+        draw(mostly(False, False, False, True)),
+        draw(st.booleans()),
+        draw(mostly(Fault.NONE, Fault.NONE, Fault.ENTRY_ZERO)),
+        old,
+        draw(
+            st.lists(
+                participants(),
+                min_size=1,
+                max_size=1 if old else 2,
+                unique_by=lambda participant: participant[0],
+            )
+        ),
+    )
+
+
+def operations(drawn: list[Change], base: int) -> list[CommitEntry]:
+    """As entries; each expects the version that it would find if all before it were committed."""
+    versions = dict.fromkeys(CHARACTERS, 1)
+    entries = []
+    for index, change in enumerate(drawn):
+        parts = []
+        for guid, epoch, slip, saves, deletes in change.participants:
+            parts.append(
+                changes(
+                    guid,
+                    *(item(slot, number, entry=100 + number % 3) for slot, number in saves.items()),
+                    deletes=() if change.replace else deletes,
+                    epoch=epoch,
+                    version=versions[guid] + slip,
+                )
+            )
+            versions[guid] += 1
+        guid, epoch, _, saves, deletes = change.participants[0]
+        # A link of protocol 3 gives each packet an id of its own.
+        own = base + 100 + index
+        commits: Commits
+        if change.old == "delete":
+            commits = old_delete(own, guid, *deletes, epoch=epoch)
+        elif change.old:
+            records = [item(slot, 0, entry=100 + number % 3) for slot, number in saves.items()]
+            commits = old_save(own, guid, *records, replace=change.old == "replace", epoch=epoch)
+        else:
+            commits = commit(
+                base + change.number,
+                *parts,
+                replace=change.replace,
+                conserve=change.conserve,
+                repeated=change.repeated,
+                fault=change.fault,
+            )
+        entries.append(entry(commits, world=change.world)._replace(carries_flags=False))
+    return entries
+
+
+async def prepare(store: Store, base: int) -> None:
+    await store.clear_characters(0, 2**64 - 1)
+    await joined(store, *CHARACTERS)
+    (outcome,) = await store.write_group(
+        [
+            entry(
+                *(
+                    commit(
+                        base + 900 + n,
+                        changes(guid, *(item(s, g, entry=100 + g % 3) for s, g in slots.items())),
+                    )
+                    for n, (guid, slots) in enumerate(STARTING.items())
+                )
+            )
+        ]
+    )
+    assert outcome.statuses.tolist() == [0] * len(CHARACTERS)
+
+
+def mint() -> Any:
+    numbers = count(MINTED_FROM)
+    return lambda n: np.array([next(numbers) for _ in range(n)], np.uint64)
+
+
+def plain(outcomes: list[Any]) -> list[tuple[list[int], list[int]]]:
+    assert all(isinstance(outcome, CommitOutcome) for outcome in outcomes)
+    return [(o.statuses.tolist(), o.versions.tolist()) for o in outcomes]
+
+
+async def state(store: Store) -> list[Any]:
+    """All rows; a guid that the realm minted is only known to be one."""
+    owners, items = await store.read_inventories(0, 2**64 - 1)
+    items["item_guid"][items["item_guid"] >= MINTED_FROM] = MINTED_FROM
+    sessions = [await store.read_session(guid) for guid in CHARACTERS]
+    return [owners.tolist(), items.tolist(), sessions]
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Store, Store]]:
+    folder: Path = tmp_path_factory.mktemp("equality")
+    with asyncio.Runner() as runner:
+        stores = [
+            runner.run(open_store(f"sqlite:///{folder / name}.db")) for name in ("group", "single")
+        ]
+        yield runner, *stores
+        for store in stores:
+            runner.run(store.close())
+
+
+bases = count(1 << 20, 1 << 12)
+
+
+@given(drawn=st.lists(drawn_changes(), min_size=1, max_size=12))
+def test_a_group_equals_one_at_a_time(
+    databases: tuple[Any, Store, Store], drawn: list[Change]
+) -> None:
+    runner, group, single = databases
+    base = next(bases)
+    entries = operations(drawn, base)
+
+    async def compare() -> None:
+        await prepare(group, base)
+        await prepare(single, base)
+        grouped = plain(await group.write_group(entries, mint()))
+        minter = mint()
+        alone = [plain(await single.write_group([one], minter))[0] for one in entries]
+        assert grouped == alone
+        assert await state(group) == await state(single)
+        if not any(change.old for change in drawn):
+            assert grouped == model(entries)
+
+    runner.run(compare())
+
+
+def model(entries: list[CommitEntry]) -> list[tuple[list[int], list[int]]]:
+    """The rules of protocol 4, for one operation at a time, with dictionaries."""
+    versions = dict.fromkeys(CHARACTERS, 1)
+    items = {(guid, slot): g for guid, slots in STARTING.items() for slot, g in slots.items()}
+    applied = set()
+    answers = []
+    for one in entries:
+        (operation,) = one.commits.operations
+        assert operation["kind"] == OperationKind.COMMIT
+        participants = one.commits.participants
+        owners = participants["character_guid"].tolist()
+        touched, saved = set(), {}
+        for participant in participants:
+            guid = int(participant["character_guid"])
+            start = int(participant["first_item"])
+            for record in one.commits.items[start : start + int(participant["item_count"])]:
+                saved[guid, int(record["slot"])] = int(record["item_guid"])
+            start = int(participant["first_delete"])
+            touched |= {
+                (guid, slot)
+                for slot in one.commits.deletes[
+                    start : start + int(participant["delete_count"])
+                ].tolist()
+            }
+        touched |= saved.keys()
+        if operation["flags"] & CommitFlags.REPLACE:
+            touched |= {key for key in items if key[0] in owners}
+        rest = {guid for key, guid in items.items() if key not in touched}
+        if int(operation["operation_id"]) in applied:
+            status = 1
+        elif operation["fault"] or operation["flags"] & CommitFlags.CONSERVE:
+            status = 4
+        elif one.world_id != WORLD or (participants["session_epoch"] != 1).any():
+            status = 2
+        elif [versions[guid] for guid in owners] != participants["expected_version"].tolist():
+            status = 3
+        elif len(set(saved.values())) < len(saved) or rest & set(saved.values()):
+            status = 10
+        else:
+            status = 0
+            applied.add(int(operation["operation_id"]))
+            items = {key: guid for key, guid in items.items() if key not in touched} | saved
+            for guid in owners:
+                versions[guid] += 1
+        answers.append(([status], [versions[guid] for guid in owners]))
+    return answers

@@ -1,0 +1,322 @@
+"""What is SQLite's own: the file, the schema, the plans of its statements, its errors."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from store_operations import (
+    NONCE,
+    WORLD,
+    changes,
+    commit,
+    contents,
+    entry,
+    item,
+    joined,
+    old_save,
+    run,
+    stored,
+)
+
+from mmoinv.errors import (
+    ConfigurationError,
+    SchemaVersionError,
+    StoreDataError,
+    StoreError,
+    StoreUnavailableError,
+)
+from mmoinv.stores import DuplicateRowError, JoinEntry, open_store, store_for
+from mmoinv.stores.sqlite import SqliteStore
+from mmoinv.stores.sqlite_bulk import (
+    APPLY_OPERATIONS,
+    INDEXED,
+    INSERT_ITEMS,
+    MAX_ROWS,
+    SESSIONS,
+    Bulk,
+    _chunks,
+)
+from mmoinv.stores.sqlite_schema import check_sqlite_version
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "realm.db"
+
+
+async def new_store(path: Path) -> SqliteStore:
+    store = SqliteStore(path, busy_timeout_s=0.2)
+    await store.open()
+    await store.add_world("world-1", "verifier")
+    return store
+
+
+# URLs
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("realm.db", "is not a URL"),
+        ("oracle://host/realm", "scheme 'oracle' is not known. There is: sqlite:///FILE"),
+        ("sqlite://", "names no file"),
+        ("sqlite://realm.db", "three slashes"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///:memory:", "would forget them"),
+        ("sqlite:///realm.db?mode=ro", "options"),
+    ],
+)
+async def test_urls_that_name_no_store(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        store_for(url)
+
+
+async def test_a_relative_path_is_beside_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with await open_store("sqlite:///some realm.db") as store:
+        assert store.url == "sqlite:///some realm.db"
+    assert (tmp_path / "some realm.db").exists()
+
+
+def test_an_old_sqlite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+    with pytest.raises(ConfigurationError, match=r"needs 3\.37"):
+        check_sqlite_version()
+
+
+# Plans
+
+
+@pytest.mark.parametrize("bulk", INDEXED, ids=lambda bulk: bulk.text(1).split("(")[0][:40])
+@pytest.mark.parametrize("rows", [1, 16, MAX_ROWS])
+async def test_statements_find_their_rows_by_an_index(path: Path, bulk: Bulk, rows: int) -> None:
+    await (await new_store(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN {bulk.text(rows)}", [1] * rows * bulk.columns
+        ).fetchall()
+    steps = [text for *_, text in plan]
+    tables = ("character_inventory", "character_session", "applied_operation")
+    ours = [step for step in steps if any(table in step for table in tables)]
+    assert ours
+    assert all(step.startswith("SEARCH") for step in ours), steps
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 255, 256, 257, 1000])
+@pytest.mark.parametrize("bulk", [SESSIONS, INSERT_ITEMS, APPLY_OPERATIONS])
+def test_chunks_carry_every_row(bulk: Bulk, rows: int) -> None:
+    values = np.arange(rows * bulk.columns).reshape(rows, bulk.columns)
+    chunks = _chunks(bulk, values)
+    assert all(len(flat) == size * bulk.columns for size, flat in chunks)
+    assert all(size & (size - 1) == 0 and size <= MAX_ROWS for size, _ in chunks)
+    flat = [number for _, chunk in chunks for number in chunk]
+    if bulk.repeatable:
+        assert list(dict.fromkeys(flat)) == values.ravel().tolist()
+    else:
+        assert flat == values.ravel().tolist()
+
+
+# The file and its schema
+
+
+async def test_commits_are_on_the_disk_before_they_are_answered(path: Path) -> None:
+    store = await new_store(path)
+    settings = await store._read(
+        lambda connection: [
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous")
+        ]
+    )
+    assert settings == ["wal", 2]
+    await store.close()
+
+
+async def test_the_view_shows_numbers_as_people_know_them(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 2**64 - 1)
+    await run(store, commit(1, changes(2**64 - 1, item(255 << 8 | 23, 2**63, creator=2**64 - 2))))
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (row,) = connection.execute(
+            "SELECT character_guid, bag, slot_in_bag, creator, item_guid "
+            "FROM character_inventory_unsigned"
+        ).fetchall()
+    assert row == (str(2**64 - 1), 255, 23, str(2**64 - 2), str(2**63))
+
+
+async def test_an_item_without_a_guid_is_null(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    assert await run(store, old_save(1, 7, item(23, 0), item(24, 0))) == [(0, [1])]
+    assert await stored(store, 7) == {23: (100, 1, 0), 24: (100, 1, 0)}
+    await store.close()
+
+
+async def test_another_schema_version_is_refused_and_left_alone(path: Path) -> None:
+    await (await new_store(path)).close()
+    for version, said in ((2, "newer mmoinv"), (0, "new file")):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                "UPDATE mmoinv_meta SET value = ? WHERE name = 'schema_version'", (version,)
+            )
+        with pytest.raises(SchemaVersionError, match=said):
+            await SqliteStore(path).open()
+
+
+async def test_tables_of_others_are_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE guild (name TEXT)")
+    await (await new_store(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM guild").fetchone() == (0,)
+
+
+async def test_a_table_of_the_same_name_is_not_touched(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE world (name TEXT)")
+    with pytest.raises(SchemaVersionError, match="world of someone else"):
+        await SqliteStore(path).open()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("world",)]
+
+
+def test_two_processes_create_the_schema_at_once(path: Path) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from mmoinv.stores import open_store\n"
+        "async def main():\n"
+        "    async with await open_store('sqlite:///' + sys.argv[1]) as store:\n"
+        "        print(await store.next_node_epoch())\n"
+        "asyncio.run(main())\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(map(int, outputs)) == [1, 2, 3]
+
+
+@pytest.fixture
+def text_file(path: Path) -> Path:
+    path.write_bytes(b"certainly not a database, but a text of some length" * 100)
+    return path
+
+
+async def test_a_file_that_is_no_database(text_file: Path) -> None:
+    with pytest.raises(StoreError, match="not an SQLite database"):
+        await SqliteStore(text_file).open()
+
+
+async def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="does not exist"):
+        await SqliteStore(tmp_path / "nowhere" / "realm.db").open()
+
+
+async def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="unable to open"):
+        await SqliteStore(tmp_path).open()
+
+
+# Errors while it runs
+
+
+async def test_a_lock_of_someone_else_is_unavailable(path: Path) -> None:
+    store = await new_store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            await store.add_world("world-2", "verifier")
+        other.execute("ROLLBACK")
+    assert await store.add_world("world-2", "verifier") == 2
+    await store.close()
+
+
+async def test_a_full_disk_is_unavailable_and_nothing_is_saved(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    pages = await store._read(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    await store._read(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    many = commit(1, changes(7, *(item(slot, slot) for slot in range(256, 1500))))
+    with pytest.raises(StoreUnavailableError, match="make room"):
+        await run(store, many)
+    await store._read(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
+    assert (await store.counts()).items == 0
+    assert await run(store, many) == [(0, [1])]
+    await store.close()
+
+
+async def test_a_refusal_by_the_database_writes_nothing_of_the_group(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7, 8)
+    await store._write(
+        lambda connection: connection.execute(
+            "CREATE TRIGGER no_cheese BEFORE INSERT ON character_inventory WHEN new.entry = 666 "
+            "BEGIN SELECT RAISE(ABORT, 'no cheese here'); END"
+        )
+    )
+    with pytest.raises(StoreDataError, match="no cheese here"):
+        await run(
+            store, commit(1, changes(7, item(23, 1))), commit(2, changes(8, item(23, 2, entry=666)))
+        )
+    counts = await store.counts()
+    assert (counts.items, counts.applied_operations) == (0, 0)
+    await store.close()
+
+
+async def test_a_key_that_is_there_already_is_told_apart(path: Path) -> None:
+    store = await new_store(path)
+    with pytest.raises(DuplicateRowError):
+        await store._write(
+            lambda connection: connection.executemany(
+                "INSERT INTO applied_operation VALUES (?, 0)", [(5,), (5,)]
+            )
+        )
+    await store.close()
+
+
+# Rows that cannot be read
+
+
+async def test_a_row_that_cannot_be_read_is_set_aside_and_the_login_goes_on(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 2**63 + 7)
+    guid = 2**63 + 7
+    await run(store, commit(1, changes(guid, *(item(slot, slot) for slot in range(23, 29)))))
+    bad = {23: "stack_count = 70000", 25: "entry = -1", 26: "stack_count = 0", 28: "slot = 99999"}
+
+    def damage(connection: sqlite3.Connection) -> None:
+        for slot, change in bad.items():
+            connection.execute(f"UPDATE character_inventory SET {change} WHERE slot = {slot}")
+
+    await store._write(damage)
+    assert contents(await store.read_items(guid)).keys() == {24, 27}
+    (outcome,) = await store.write_group([JoinEntry(guid, WORLD, NONCE)])
+    assert contents(outcome.items) == {24: (100, 1, 24), 27: (100, 1, 27)}
+    assert outcome.set_aside == 4
+    rows = await store._read(
+        lambda c: c.execute("SELECT slot, stored_row, reason FROM set_aside_item").fetchall()
+    )
+    assert [slot for slot, _, _ in rows] == [23, 25, 26, 99999]
+    assert json.loads(rows[0][1])["item_guid"] == 23
+    assert "stack_count 70000 is outside 0..65535" in rows[0][2]
+    (again,) = await store.write_group([JoinEntry(guid, WORLD, NONCE)])
+    assert (len(again.items), again.set_aside) == (2, 0)
+    await store.close()
+
+
+async def test_a_damaged_row_that_holds_a_guid_is_not_written_over(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    await run(store, commit(1, changes(7, item(23, 5))))
+    await store._write(lambda c: c.execute("UPDATE character_inventory SET slot = 23 + 65536"))
+    (outcome,) = await store.write_group([entry(commit(2, changes(7, item(23, 5), version=1)))])
+    assert outcome.statuses.tolist() == [10]
+    await store.close()
