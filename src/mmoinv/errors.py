@@ -64,6 +64,10 @@ class NarrowingError(RecordError):
         self.limit = limit
         self.layout = layout
 
+    def __reduce__(self) -> tuple[type, tuple[int | str, ...]]:
+        """So that it can be pickled and copied, which calls the class again."""
+        return type(self), (self.slot, self.field, self.value, self.limit, self.layout)
+
 
 class BatchError(RecordError):
     """A batch breaks a rule. ``fault`` is a `mmoinv.records.Fault`, ``slot`` the slot concerned."""

@@ -1,0 +1,356 @@
+"""Both ends of a link against each other, through a pipe that cuts and joins bytes anywhere."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from links import NODE_EPOCH, SECRET, VERIFIER, bytewise, logged_on, pump, whole
+
+from mmoinv import codec
+from mmoinv.commits import CURRENCY, ParticipantChanges
+from mmoinv.errors import ConfigurationError
+from mmoinv.records import InventoryItemData, batch_of, slots_of
+from mmoinv.wire import (
+    CharacterJoined,
+    CharacterJoinFailed,
+    CharacterLeft,
+    CommitsReceived,
+    JoinFailure,
+    JoinRequested,
+    LeaveRequested,
+    LinkBroken,
+    LinkState,
+    LogonAccepted,
+    LogonFailed,
+    LogonRefused,
+    LogonStatus,
+    OperationAnswered,
+    OperationResultReceived,
+    PlayerCharacterJoin,
+    RealmLink,
+    WorldLink,
+)
+from mmoinv.wire.packets import LogonChallenge, Ping, RequestCharacterJoin
+
+ITEMS = batch_of(InventoryItemData(2589, 0xFF17, 3, item_guid=9), InventoryItemData(5, 0xFF18))
+ITEMS["item_guid"][1] = 10
+COMMIT = codec.encode_commit_inventory(
+    1 << 32 | 1, [ParticipantChanges(7, 1, 0, ITEMS, slots_of(0xFF19))]
+)
+JOIN = PlayerCharacterJoin(7, 1, 0, ITEMS, np.empty(0, CURRENCY))
+dialects = pytest.mark.parametrize("dialect", range(4))
+
+
+def plain(events) -> list:
+    """Events as values that can be compared; runs of commits joined."""
+    result = []
+    for event in events:
+        if isinstance(event, CommitsReceived):
+            for index in range(len(event.commits.operations)):
+                one = event.commits.between(index, index + 1)
+                result.append(tuple(array.tobytes() for array in one))
+        elif isinstance(event, CharacterJoined):
+            result.append(event.character.encode())
+        else:
+            result.append(event)
+    return result
+
+
+def changes(world: WorldLink) -> bytes:
+    """Packets of item changes as this link's dialect writes them."""
+    if world.dialect.layout is None:
+        return COMMIT * 3
+    layout = world.dialect.layout
+    return codec.encode_save_inventory_items(
+        7, 5, ITEMS, layout
+    ) + codec.encode_delete_inventory_items(7, 5, slots_of(0xFF19))
+
+
+def conversation(dialect: int, cut) -> tuple[list, list]:
+    """Everything that a link carries, in both directions."""
+    world, realm = logged_on(dialect, cut)
+    world.request_join(7)
+    world.send_bytes(changes(world))
+    world.request_join(8, 3)
+    world.send_bytes(changes(world))
+    world.send_left(7, 1, 2)
+    realm.send_join(JOIN)
+    realm.send_join_failed(8, JoinFailure.SESSION_TAKEN, "taken")
+    realm.send_leave(7, 1)
+    if dialect:
+        realm.send_bytes(
+            codec.encode_inventory_operation_result(7, 5, 0, 1, realm.dialect.result_opcode)
+        )
+    else:
+        realm.send_bytes(codec.encode_commit_inventory_result(1 << 32 | 1, 0, [(7, 1)]))
+    at_world, at_realm = pump(world, realm, cut)
+    assert world.state is realm.state is LinkState.OPEN
+    return plain(at_world), plain(at_realm)
+
+
+@dialects
+def test_everything_arrives_in_order(dialect):
+    at_world, at_realm = conversation(dialect, whole)
+    count = 2 if dialect else 3
+    assert at_realm[0] == JoinRequested(7, 0)
+    assert at_realm[1 + count] == JoinRequested(8, 3)
+    assert at_realm[-1] == CharacterLeft(7, 1, 2)
+    assert len(at_realm) == 3 + 2 * count
+    answer = (
+        OperationResultReceived(7, 5, 0, True)
+        if dialect
+        else OperationAnswered(1 << 32 | 1, 0, [(7, 1)], "")
+    )
+    assert at_world == [
+        JOIN.encode(),
+        CharacterJoinFailed(8, JoinFailure.SESSION_TAKEN, "taken"),
+        LeaveRequested(7, 1),
+        answer,
+    ]
+
+
+@dialects
+def test_a_pipe_of_single_bytes_changes_nothing(dialect):
+    assert conversation(dialect, bytewise) == conversation(dialect, whole)
+
+
+@given(st.integers(0, 3), st.data())
+def test_a_pipe_that_cuts_anywhere_changes_nothing(dialect, data):
+    def cut(stream: bytes) -> list[bytes]:
+        places = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=12)))
+        bounds = [0, *places, len(stream)]
+        return [stream[a:b] for a, b in pairwise(bounds)]
+
+    assert conversation(dialect, cut) == conversation(dialect, whole)
+
+
+@dialects
+def test_a_run_of_commits_is_one_event(dialect):
+    world, realm = logged_on(dialect)
+    events = realm.receive_data(changes(world))
+    assert len(events) == 1
+    assert isinstance(events[0], CommitsReceived)
+
+
+def test_received_buffers_may_be_reused_at_once():
+    _, realm = logged_on()
+    buffer = bytearray(COMMIT + COMMIT[:9])
+    (event,) = realm.receive_data(memoryview(buffer))
+    buffer[:] = bytes(len(buffer))
+    buffer.clear()
+    assert event.commits.items["entry"].tolist() == [2589, 5]
+    (event,) = realm.receive_data(bytearray(COMMIT[9:]))
+    assert event.commits.operations["operation_id"].tolist() == [1 << 32 | 1]
+
+
+def test_a_long_frame_in_small_pieces_is_looked_at_once_when_whole(monkeypatch):
+    _, realm = logged_on()
+    calls = []
+    original = realm._receive_frames
+    monkeypatch.setattr(realm, "_receive_frames", lambda data: calls.append(1) or original(data))
+    for piece in bytewise(COMMIT):
+        realm.receive_data(piece)
+    # Once for its first byte, once for its header, once for the whole.
+    assert len(calls) <= 3
+
+
+# Logon
+
+
+def test_the_world_learns_its_node_epoch():
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", SECRET, 1)
+    pump(world, realm)
+    realm.offer_challenge(VERIFIER)
+    pump(world, realm)
+    realm.accept_logon(NODE_EPOCH)
+    assert pump(world, realm)[0] == [LogonAccepted(NODE_EPOCH, 4, 0)]
+
+
+@pytest.mark.parametrize("verifier", [VERIFIER, None])
+def test_wrong_credentials(verifier):
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", "wrong" if verifier else SECRET, 1)
+    pump(world, realm)
+    realm.offer_challenge(verifier)
+    at_world, at_realm = pump(world, realm)
+    assert at_realm == [LogonFailed("w", "the proof is wrong")]
+    assert [event.status for event in at_world] == [LogonStatus.WRONG_CREDENTIALS]
+    assert "mmoinv world add" in at_world[0].reason
+    assert world.state is realm.state is LinkState.CLOSED
+
+
+@pytest.mark.parametrize(("protocol", "dialect"), [(4, 1), (3, 0), (5, 0), (4, 9), (0, 0)])
+def test_a_version_or_dialect_that_is_not_spoken(protocol, dialect):
+    realm = RealmLink()
+    events = realm.receive_data(LogonChallenge(protocol, dialect, 1, "w", "n,,n=w,r=x").encode())
+    assert isinstance(events[0], LogonFailed)
+    world = WorldLink()
+    world.begin_logon("w", SECRET, 1)
+    world.data_to_send()
+    (refusal,) = world.receive_data(realm.data_to_send())
+    assert refusal.status == LogonStatus.VERSION_REFUSED
+
+
+@pytest.mark.parametrize("proved", [False, True])
+def test_a_realm_may_refuse_before_and_after_the_proof(proved):
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", SECRET, 1)
+    pump(world, realm)
+    if proved:
+        realm.offer_challenge(VERIFIER)
+        pump(world, realm)
+    (failed,) = realm.refuse_logon(LogonStatus.DATABASE_BUSY)
+    assert "busy" in failed.reason
+    at_world, _ = pump(world, realm)
+    assert at_world == [LogonRefused(LogonStatus.DATABASE_BUSY, failed.reason)]
+
+
+def test_a_realm_that_cannot_prove_itself_is_not_trusted():
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", SECRET, 1)
+    pump(world, realm)
+    realm.offer_challenge(VERIFIER)
+    pump(world, realm)
+    realm._server_final = "v=" + "A" * 43 + "="
+    realm.accept_logon(NODE_EPOCH)
+    at_world, _ = pump(world, realm)
+    assert [event.status for event in at_world] == [None]
+    assert world.state is LinkState.CLOSED
+
+
+def test_a_logon_begins_once():
+    world = WorldLink()
+    world.begin_logon("w", SECRET, 1)
+    with pytest.raises(ConfigurationError):
+        world.begin_logon("w", SECRET, 1)
+    with pytest.raises(ConfigurationError):
+        WorldLink().begin_logon("w", SECRET, 1, dialect=4)
+
+
+def test_a_proof_before_the_challenge_is_answered_breaks_the_link():
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", SECRET, 1)
+    data = world.data_to_send()
+    events = realm.receive_data(data + data)
+    assert isinstance(events[-1], LinkBroken)
+
+
+# Broken framing
+
+
+def broken(link, data: bytes) -> str:
+    events = link.receive_data(data)
+    assert isinstance(events[-1], LinkBroken), events
+    assert link.state is LinkState.BROKEN
+    assert link.receive_data(COMMIT) == []
+    assert link.broken_reason == events[-1].reason
+    return events[-1].reason
+
+
+def test_an_unknown_opcode_breaks_protocol_4():
+    assert "0x7F" in broken(logged_on()[1], b"\x7f\0\0\0\0")
+    assert "0x7F" in broken(logged_on()[0], b"\x7f\0\0\0\0")
+
+
+def test_an_unknown_opcode_is_skipped_and_counted_on_protocol_3():
+    world, realm = logged_on(1)
+    unknown = b"\x7f\3\0\0\0abc"
+    events = realm.receive_data(unknown + changes(world) + unknown)
+    assert len(events) == 1
+    assert realm.skipped_packets == 2
+    assert world.receive_data(unknown) == []
+    assert world.skipped_packets == 1
+
+
+def test_a_packet_of_the_wrong_direction_breaks_the_link():
+    assert "out of place" in broken(logged_on()[0], RequestCharacterJoin(7).encode())
+    result = codec.encode_inventory_operation_result(7, 5, 0, 1)
+    assert "protocol 4" in broken(logged_on()[0], result)
+
+
+def test_items_before_the_logon_break_the_link():
+    assert "out of place" in broken(RealmLink(), COMMIT)
+
+
+def test_a_body_above_the_limit_breaks_the_link_at_its_header():
+    assert "limit" in broken(logged_on()[1], b"\x80\x01\0\x10\0")
+    assert "limit" in broken(logged_on()[1], b"\x81\x01\0\x10\0")
+    # A stranger gets less.
+    assert "limit" in broken(RealmLink(), b"\x00\x01\x20\0\0")
+
+
+def test_what_came_before_broken_framing_counts():
+    _, realm = logged_on()
+    events = realm.receive_data(COMMIT + Ping(0, 1).encode() + COMMIT[:5] + b"\xff" * 200)
+    assert isinstance(events[0], CommitsReceived)
+    assert isinstance(events[-1], LinkBroken)
+    assert len(events) == 2
+
+
+@given(st.booleans(), st.integers(0, 3), st.lists(st.binary(max_size=60), max_size=8))
+def test_random_bytes_never_raise(at_realm, dialect, pieces):
+    for link in (logged_on(dialect)[at_realm], RealmLink() if at_realm else WorldLink()):
+        for piece in pieces:
+            link.receive_data(piece)
+        link.receive_eof()
+        assert link.is_over
+
+
+@given(st.integers(0, 3), st.data())
+def test_damaged_frames_never_raise(dialect, data):
+    world, realm = logged_on(dialect)
+    stream = bytearray(changes(world) + RequestCharacterJoin(7).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
+    realm.receive_data(stream)
+
+
+# Time and ends
+
+
+def test_silence_is_pinged_and_then_taken_for_death():
+    world, realm = logged_on()
+    assert realm.tick(100.0) == []
+    assert realm.tick(104.9) == []
+    assert realm.data_to_send() == b""
+    realm.tick(105.0)
+    question = realm.data_to_send()
+    assert Ping.decode(question[5:]).kind == 0
+    assert world.receive_data(question) == []
+    answer = world.data_to_send()
+    assert Ping.decode(answer[5:]) == Ping(1, Ping.decode(question[5:]).token)
+    realm.receive_data(answer)
+    assert realm.tick(119.0) == []
+    assert realm.tick(133.9) == []
+    (event,) = realm.tick(134.0)
+    assert "silent" in event.reason
+    assert realm.state is LinkState.BROKEN
+
+
+def test_a_logon_must_end_in_time():
+    realm = RealmLink()
+    assert realm.tick(0.0) == []
+    assert realm.tick(9.9) == []
+    (event,) = realm.tick(10.0)
+    assert "logon" in event.reason
+
+
+def test_the_end_of_the_stream():
+    _, realm = logged_on()
+    (event,) = realm.receive_eof()
+    assert "closed the link" in event.reason
+    _, realm = logged_on()
+    realm.receive_data(COMMIT[:20])
+    (event,) = realm.receive_eof()
+    assert "middle of a frame" in event.reason
+    assert realm.receive_eof() == []
+
+
+def test_nothing_is_sent_over_a_link_that_is_not_open():
+    world = WorldLink()
+    world.send_bytes(COMMIT)
+    world.request_join(7)
+    assert world.data_to_send() == b""
