@@ -424,32 +424,45 @@ cdef inline int records_fault(
 ) noexcept nogil:
     """entry, slot and stack_count lie at 0, 4 and 6 in every layout, item_guid at 40.
 
-    One pass without branches over the usual case, valid and in slot order; only otherwise
-    the place is sought.
+    One pass without branches over the usual case, valid and in slot order: each rule is a
+    difference that is negative where the rule is broken, and only the signs are gathered.
+    Only if there is one, the place is sought. Buyback slots are sought only in a batch whose
+    first and last slot lie around them.
     """
     cdef const uint8_t* at = data
-    cdef int last = -1
-    cdef int one
-    cdef bint bad = False
-    cdef bint unordered = False
+    cdef int64_t next_slot = 0
+    cdef int64_t bad = 0
+    cdef int64_t unordered = 0
+    cdef int64_t one, first
+    cdef uint64_t head
     cdef Py_ssize_t _
     cdef int fault
+    if count == 0:
+        return FAULT_NONE
+    first = read16(data + 4)
     for _ in range(count):
-        one = read16(at + 4)
-        bad |= read32(at) == 0
-        bad |= (read16(at + 6) if wide else at[6]) == 0
+        head = read64(at)
+        one = <uint16_t>(head >> 32)
+        bad |= <int64_t><uint32_t>head - 1
+        if wide:
+            bad |= <int64_t>(head >> 48) - 1
+        else:
+            bad |= <int64_t><uint8_t>(head >> 48) - 1
         if named:
-            bad |= read64(at + 40) == 0
-        bad |= (<uint8_t>(<uint8_t>one - 74) <= 11) & (<uint8_t>((one >> 8) + 1) <= 1)
-        unordered |= one <= last
-        last = one
+            bad |= -<int64_t>(read64(at + 40) == 0)
+        unordered |= one - next_slot
+        next_slot = one + 1
         at += stride
-    if bad:
+    if (
+        (bad | unordered) < 0
+        or (first <= 85 and next_slot > 74)
+        or (first <= 0xFF55 and next_slot > 0xFF4A)
+    ):
         fault = first_record_fault(data, stride, count, wide, named, slot)
         if fault:
             return fault
-    if unordered:
-        return repeated_slot(data + 4, stride, count, slot)
+        if unordered < 0:
+            return repeated_slot(data + 4, stride, count, slot)
     return FAULT_NONE
 
 

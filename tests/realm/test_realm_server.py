@@ -309,3 +309,17 @@ async def test_statistics(realm: RealmServer, secret: str) -> None:
 
 def test_limits_are_plain_values() -> None:
     assert RealmLimits() == RealmLimits()
+
+
+def test_the_realm_runs_on_uvloop(database_url: str) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def main() -> None:
+        async with RealmServer(database_url, port=0) as realm:
+            secret = await realm.add_world("world-1")
+            async with Client(realm.port, secret) as client:
+                await client.join(7)
+                (answer,) = await client.answers(commit_frame(1, 7, item(23, 1)))
+                assert answer.status == 0
+
+    uvloop.run(main())

@@ -340,6 +340,25 @@ async def test_a_large_group(store: Store) -> None:
 # For tools
 
 
+async def test_old_operations_are_forgotten_a_slice_at_a_time(store: Store) -> None:
+    await joined(store, *range(1, 11))
+    numbers = [*range(1, 6), *range(2**64 - 5, 2**64)]
+    await run(store, *(commit(id_, changes(n)) for n, id_ in enumerate(numbers, 1)))
+    assert await forget(store, 1) == 4
+    assert (await store.counts()).applied_operations == 10
+    assert await forget(store, 2**40) == 4
+    assert (await store.counts()).applied_operations == 0
+    assert await forget(store, 2**40) == 1
+
+
+async def forget(store: Store, before_s: int) -> int:
+    """How many calls it takes to look at all."""
+    calls, place = 1, await store.forget_operations(before_s, None, 3)
+    while place is not None:
+        calls, place = calls + 1, await store.forget_operations(before_s, place, 3)
+    return calls
+
+
 async def test_ranges_of_characters_are_cleared_alone(store: Store) -> None:
     guids = [5, 2**63 - 1, 2**63, 2**64 - 1]
     await joined(store, *guids)

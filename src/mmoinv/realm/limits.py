@@ -9,7 +9,7 @@ class RealmLimits:
 
     max_group_operations: int = 512
     """Operations of one transaction."""
-    max_group_items: int = 2048
+    max_group_items: int = 1024
     """Records and deleted slots of one transaction, which bounds how long it takes."""
     gather_s: float = 0.0
     """How long a group may wait for more company while the database is idle."""
@@ -25,3 +25,6 @@ class RealmLimits:
     """Bytes that may wait for one slow link before it is cut off."""
     close_timeout_s: float = 5.0
     """How long a link may take to accept its last answers when the realm stops."""
+    keep_operations_s: float = 30 * 86400.0
+    """How long it is remembered that an operation was applied: for so long a world may send it
+    again and it is not applied twice."""

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -86,13 +86,13 @@ class WorldServerLink(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        peer = transport.get_extra_info("peername")
+        # uvloop's transports are none by inheritance.
+        self._transport = cast(asyncio.Transport, transport)
+        peer = self._transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "?"
         self._parts.links.add(self)
         if self._parts.closing:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         started = time.perf_counter()
@@ -106,6 +106,7 @@ class WorldServerLink(asyncio.Protocol):
             else:
                 self._receive(event)
         if operations:
+            tally.chunks += 1
             tally.packet_us.append((time.perf_counter() - started) * 1e6 / operations)
         self._flush()
 

@@ -16,6 +16,7 @@ from mmoinv.realm.group_commit import GroupCommit
 from mmoinv.realm.ids import NumberMint
 from mmoinv.realm.limits import RealmLimits
 from mmoinv.realm.protocol import RealmParts, WorldServerLink
+from mmoinv.realm.retention import forget_old_operations
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import RealmStatistics, Tally
 from mmoinv.realm.worlds import add_world
@@ -52,7 +53,7 @@ class RealmServer:
         self._tally = Tally()
         self._parts: RealmParts | None = None
         self._server: asyncio.Server | None = None
-        self._ticker: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
         self._closed = asyncio.Event()
 
     @property
@@ -92,7 +93,11 @@ class RealmServer:
         self._parts = parts
         self._closed.clear()
         writer.start()
-        self._ticker = asyncio.create_task(self._tick(parts), name="mmoinv realm clock")
+        forgetting = forget_old_operations(self._store, self._limits.keep_operations_s)
+        self._chores = [
+            asyncio.create_task(self._tick(parts), name="mmoinv realm clock"),
+            asyncio.create_task(forgetting, name="mmoinv realm retention"),
+        ]
         self._port = self._server.sockets[0].getsockname()[1]
         log.info("listening on %s:%d, %s", self.host, self._port, self._store.url)
 
@@ -130,14 +135,14 @@ class RealmServer:
         if parts is None:
             return
         assert self._server is not None
-        assert self._ticker is not None
         parts.closing = True
         self._server.close()
         parts.sessions.close()
         await parts.writer.close()
         # The last answers are written in the loop's next turn.
         await asyncio.sleep(0)
-        self._ticker.cancel()
+        for chore in self._chores:
+            chore.cancel()
         for link in list(parts.links):
             link.close("the realm is stopping")
         # A link that does not take its last answers in time aborts itself.

@@ -47,8 +47,8 @@ class RealmStatistics:
     ``links`` and ``sessions`` are those of now, ``queue`` the operations that wait now;
     ``operations`` counts what was answered since the start, by `Verdict`. One figure a
     transaction: ``group_size`` (operations), ``database_ms``, ``queue_depth`` (operations that
-    waited as it began). ``packet_us``: from the arrival of a chunk until it is decoded and
-    queued, an operation. ``abandoned`` counts operations answered 7 after all retries,
+    waited as it began). One figure a received chunk with operations, of which ``chunks`` are
+    counted: ``packet_us``, from its arrival until it is decoded and queued, an operation. ``abandoned`` counts operations answered 7 after all retries,
     ``retries`` repeated transactions, ``halvings`` groups that were cut in two to find the
     operation that the database refused, ``broken_links`` links closed for what they sent.
     """
@@ -66,6 +66,7 @@ class RealmStatistics:
     halvings: int
     abandoned: int
     broken_links: int
+    chunks: int
     bytes_received: int
     bytes_sent: int
     group_size: Figures
@@ -101,6 +102,7 @@ class Tally:
         self.halvings = 0
         self.abandoned = 0
         self.broken_links = 0
+        self.chunks = 0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.group_size = Ring()
@@ -130,6 +132,7 @@ class Tally:
             halvings=self.halvings,
             abandoned=self.abandoned,
             broken_links=self.broken_links,
+            chunks=self.chunks,
             bytes_received=self.bytes_received,
             bytes_sent=self.bytes_sent,
             group_size=self.group_size.values(),

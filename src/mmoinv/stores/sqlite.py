@@ -272,6 +272,29 @@ class SqliteStore:
 
         return await self._write(work)
 
+    async def forget_operations(
+        self, applied_before_s: int, after: int | None = None, limit: int = 2000
+    ) -> int | None:
+        """Forget old applied operations, a slice of the table at a time."""
+        start = -(1 << 63) if after is None else after + 1
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            ((last,),) = connection.execute(
+                "SELECT max(operation_id) FROM (SELECT operation_id FROM applied_operation "
+                "WHERE operation_id >= ? ORDER BY operation_id LIMIT ?)",
+                (start, limit),
+            ).fetchall()
+            if last is None:
+                return None
+            connection.execute(
+                "DELETE FROM applied_operation "
+                "WHERE operation_id BETWEEN ? AND ? AND applied_at < ?",
+                (start, last, applied_before_s),
+            )
+            return int(last) if last < (1 << 63) - 1 else None
+
+        return await self._write(work)
+
     async def counts(self) -> StoreCounts:
         """How many rows each table has."""
 

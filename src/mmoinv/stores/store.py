@@ -129,6 +129,17 @@ class Store(Protocol):
         For tools that made them; never of live characters."""
         ...
 
+    async def forget_operations(
+        self, applied_before_s: int, after: int | None = None, limit: int = 2000
+    ) -> int | None:
+        """Look at up to ``limit`` applied operations, from where the last call ended, and
+        delete those applied before a time in seconds since 1970.
+
+        Returns what to pass as ``after`` next, None once all have been looked at. An operation
+        that is forgotten would be applied again if it were sent again.
+        """
+        ...
+
     async def counts(self) -> StoreCounts:
         """How many rows each table has. Reads whole tables."""
         ...

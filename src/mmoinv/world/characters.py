@@ -1,0 +1,23 @@
+"""The characters that a world has joined: their sessions and what is committed of them.
+
+Knows the realm's answers, not how they travel.
+"""
+
+from dataclasses import dataclass
+
+from mmoinv.records import Batch
+
+
+@dataclass(eq=False, slots=True)
+class JoinedCharacter:
+    """A character whose session this world holds.
+
+    ``items`` is what is committed, a slot-sorted `INVENTORY_ITEM` batch: at first what came
+    with the join. It and ``version`` follow each committed operation; the batch is replaced,
+    never changed in place.
+    """
+
+    guid: int
+    epoch: int
+    version: int
+    items: Batch
