@@ -15,6 +15,7 @@ from mmoinv.commits import join_commits
 from mmoinv.realm import GroupCommit, JoinFailed, RealmLimits
 from mmoinv.realm.ids import COUNTERS, RESERVE, NumberMint
 from mmoinv.realm.statistics import Tally
+from mmoinv.records import batch_of
 from mmoinv.stores import (
     CommitEntry,
     CommitOutcome,
@@ -164,6 +165,24 @@ async def test_a_group_is_halved_until_the_culprit_stands_alone(
     assert writer.tally.halvings > 0
     assert writer.tally.abandoned == 0
     assert (await writer.store.counts()).items == 24 - 2 + 10 - 1
+
+
+async def test_a_fault_of_the_realms_own_is_isolated_too(
+    make_writer: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = await make_writer()
+    writer.mint._epochs.clear()
+    save = codec.encode_save_inventory_items(7, 1, batch_of(item(23, 0)))
+    old, _ = codec.decode_commits(save, 0, "packed")
+    old.participants["session_epoch"] = 1
+    keys = [
+        writer.commit(commit_frame(1, 6, item(23, 6))),
+        writer.submit(CommitEntry(1, old, False)),
+        writer.commit(commit_frame(2, 8, item(23, 8))),
+    ]
+    await writer.settle()
+    assert [writer.statuses(key) for key in keys] == [[0], [8], [0]]
+    assert "IndexError" in caplog.text
 
 
 async def test_halving_keeps_the_order(make_writer: MakeWriter, path: Path) -> None:

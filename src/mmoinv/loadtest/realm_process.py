@@ -7,7 +7,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mmoinv.realm import RealmServer
-from mmoinv.realm.statistics import RealmStatistics
 
 SAMPLE_EVERY_S = 0.25
 SWITCH_INTERVAL_S = 0.0005
@@ -50,16 +49,11 @@ class _Sampler:
         now = self._realm.statistics
         before, self._before = self._before, now
         groups = now.groups - before.groups
-        operations = _answered(now) - _answered(before)
+        chunks = now.chunks - before.chunks
         return {
             "database_ms": now.database_ms[-groups:] if groups else now.database_ms[:0],
             "group_size": now.group_size[-groups:] if groups else now.group_size[:0],
-            "packet_us": now.packet_us[-operations:] if operations else now.packet_us[:0],
+            "packet_us": now.packet_us[-chunks:] if chunks else now.packet_us[:0],
             "queue": now.queue,
-            "operations": operations,
-            "bytes_received": now.bytes_received - before.bytes_received,
         }
 
-
-def _answered(statistics: RealmStatistics) -> int:
-    return sum(statistics.operations.values())

@@ -106,7 +106,6 @@ class WorldServerLink(asyncio.Protocol):
             else:
                 self._receive(event)
         if operations:
-            tally.chunks += 1
             tally.packet_us.append((time.perf_counter() - started) * 1e6 / operations)
         self._flush()
 

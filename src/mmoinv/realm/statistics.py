@@ -45,12 +45,15 @@ class RealmStatistics:
     """A snapshot of a realm. Arrays are float64 and hold the last figures, oldest first.
 
     ``links`` and ``sessions`` are those of now, ``queue`` the operations that wait now;
-    ``operations`` counts what was answered since the start, by `Verdict`. One figure a
-    transaction: ``group_size`` (operations), ``database_ms``, ``queue_depth`` (operations that
-    waited as it began). One figure a received chunk with operations, of which ``chunks`` are
-    counted: ``packet_us``, from its arrival until it is decoded and queued, an operation. ``abandoned`` counts operations answered 7 after all retries,
-    ``retries`` repeated transactions, ``halvings`` groups that were cut in two to find the
-    operation that the database refused, ``broken_links`` links closed for what they sent.
+    ``operations`` counts what was answered since the start, by `Verdict`. ``abandoned`` counts
+    operations answered 7 after all retries, ``retries`` repeated transactions, ``halvings``
+    groups that were cut in two to find the operation that the database refused,
+    ``broken_links`` links closed for what they sent, ``chunks`` what was received with
+    operations in it.
+
+    One figure a transaction (there were ``groups``): ``group_size`` in operations, joins and
+    leaves, ``database_ms``, ``queue_depth`` (what waited as the group was taken). One figure a
+    chunk: ``packet_us``, from its arrival until it is decoded and queued, per operation.
     """
 
     links: int
@@ -102,7 +105,6 @@ class Tally:
         self.halvings = 0
         self.abandoned = 0
         self.broken_links = 0
-        self.chunks = 0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.group_size = Ring()
@@ -132,7 +134,6 @@ class Tally:
             halvings=self.halvings,
             abandoned=self.abandoned,
             broken_links=self.broken_links,
-            chunks=self.chunks,
             bytes_received=self.bytes_received,
             bytes_sent=self.bytes_sent,
             group_size=self.group_size.values(),
