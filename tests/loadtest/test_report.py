@@ -1,0 +1,160 @@
+"""Figures, targets and the JSON of a run."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.live import LiveTable, number, sparkline
+from mmoinv.loadtest.measures import Measures, Samples
+from mmoinv.loadtest.report import RunFigures, as_json, show, show_next_steps, targets, write_json
+from mmoinv.loadtest.settings import LoadTestSettings
+from mmoinv.loadtest.verification import Findings
+
+KEYS = {
+    "players": None,
+    "worlds": None,
+    "duration_s": None,
+    "saves": None,
+    "saves_per_s": None,
+    "rtt_ms": {"p50", "p95", "p99", "max"},
+    "database_ms": {"p50", "p99", "max"},
+    "packet_bytes": {"mean", "max"},
+    "packet_us": {"p50", "p99"},
+    "bytes_per_s": None,
+    "group_size": {"mean", "max"},
+    "all_at_once": {
+        "rtt_ms",
+        "database_ms",
+        "packet_bytes_40_items",
+        "packet_bytes_119_items",
+    },
+    "lost": None,
+    "doubled": None,
+    "targets": None,
+    "passed": None,
+}
+
+
+def measures(rtt_ms=(1.0, 2.0), size=100.0, database_ms=(1.0,)) -> Measures:
+    result = Measures()
+    result.rtt_ms.extend(rtt_ms)
+    result.packet_bytes.extend([size] * len(rtt_ms))
+    result.database_ms.extend(database_ms)
+    result.group_size.extend([3.0])
+    result.packet_us.extend([5.0])
+    return result
+
+
+def run(**changes) -> RunFigures:
+    values = {
+        "settings": LoadTestSettings(players=2, worlds=1),
+        "play": measures(),
+        "all_at_once": measures(),
+        "packet_bytes_of": {"packet_bytes_40_items": 700, "packet_bytes_119_items": 1300},
+        "findings": Findings(2, 50),
+        "played_s": 2.0,
+    }
+    return RunFigures(**(values | changes))
+
+
+def test_the_keys_of_the_json():
+    report = as_json(run())
+    for name, inner in KEYS.items():
+        assert name in report
+        if inner:
+            assert set(report[name]) == inner, name
+    assert set(report["all_at_once"]["rtt_ms"]) == {"p50", "p95", "p99", "max"}
+    assert set(report["all_at_once"]["database_ms"]) == {"p50", "p99", "max"}
+    assert report["saves_per_s"] == 1.0
+    assert report["bytes_per_s"] == 100.0
+    assert report["passed"] is True
+    json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("missed", "changes"),
+    [
+        ("rtt_p99_ms", {"play": measures(rtt_ms=(100.0,))}),
+        ("all_at_once_rtt_p99_ms", {"all_at_once": measures(rtt_ms=(101.0,))}),
+        ("database_p99_ms", {"play": measures(database_ms=(50.0,))}),
+        ("all_at_once_database_p99_ms", {"all_at_once": measures(database_ms=(51.0,))}),
+        ("largest_save_bytes", {"play": measures(size=1024.0)}),
+        ("save_of_40_items_bytes", {"packet_bytes_of": {"packet_bytes_40_items": 1024}}),
+        ("lost", {"findings": Findings(2, 50, lost=1)}),
+        ("doubled", {"findings": Findings(2, 50, doubled=1)}),
+    ],
+)
+def test_each_target_can_be_missed(missed, changes):
+    judged = targets(run(**changes))
+    assert [name for name, target in judged.items() if target["passed"] is False] == [missed]
+    report = as_json(run(**changes))
+    assert report["passed"] is False
+    output = io.StringIO()
+    show(Console(file=output, width=120), run(**changes), report)
+    assert "FAILED" in output.getvalue()
+
+
+def test_refused_saves_miss_a_target():
+    play = measures()
+    play.refused = 1
+    assert targets(run(play=play))["refused"]["passed"] is False
+
+
+def test_what_was_not_measured_is_not_judged():
+    remote = run(play=measures(database_ms=()), all_at_once=measures(database_ms=()))
+    report = as_json(remote)
+    assert report["database_ms"] == {"p50": None, "p99": None, "max": None}
+    assert report["targets"]["database_p99_ms"]["passed"] is None
+    assert report["passed"] is True
+    output = io.StringIO()
+    show(Console(file=output, width=120), remote, report)
+    assert "n/a" in output.getvalue()
+
+
+def test_the_last_screen_says_what_was_shown():
+    output = io.StringIO()
+    console = Console(file=output, width=120)
+    settings = LoadTestSettings(json_path="figures.json")
+    show(console, run(), as_json(run()))
+    show_next_steps(console, settings)
+    text = output.getvalue()
+    assert "50 records" in text
+    assert "none lost, none doubled" in text
+    assert "figures.json" in text
+
+
+def test_a_report_that_cannot_be_written(tmp_path):
+    with pytest.raises(ConfigurationError, match="the run itself is done"):
+        write_json(str(tmp_path / "no" / "file.json"), {})
+
+
+def test_samples():
+    samples = Samples()
+    assert samples.summary(50) == {"p50": None, "max": None}
+    assert samples.mean() is None
+    samples.extend([1, 2])
+    samples.extend([])
+    samples.extend([3])
+    assert samples.values().tolist() == [1, 2, 3]
+    assert (samples.percentile(50), samples.mean(), samples.max()) == (2, 2, 3)
+
+
+def test_numbers_and_bars():
+    assert number(None) == "n/a"
+    assert number(1234.56) == "1,234.6"
+    assert sparkline([0, 1, 8]) == " ▁█"
+    assert sparkline([]) == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_live_table(terminal):
+    output = io.StringIO()
+    console = Console(file=output, width=120, force_terminal=terminal)
+    with LiveTable(console, "playing", 2.0, plain=False) as table:
+        table.show(Measures())
+        table.show(measures(), last=True)
+    text = output.getvalue()
+    assert "round trip" in text

@@ -1,0 +1,156 @@
+"""The command line: what it prints, what it refuses, its exit codes."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmoinv import __version__
+from mmoinv.cli import main, parser
+from mmoinv.errors import StoreError
+
+
+def run(*arguments: str, **settings) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mmoinv", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **settings,
+    )
+
+
+def test_version():
+    result = run("--version")
+    assert result.stdout.startswith(f"mmoinv {__version__} (")
+    assert "codec" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["realm"], ["world"], ["world", "add"], ["world", "list"], ["loadtest"]]
+)
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0
+    assert "usage: mmoinv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["realm", "--port", "x"]])
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+
+
+def test_worlds(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path / 'realm.db'}"
+    assert main(["world", "list", "--database", url]) == 0
+    assert "No world" in capsys.readouterr().out
+    secrets = set()
+    for _ in range(2):
+        assert main(["world", "add", "world-1", "--database", url]) == 0
+        secrets.add(capsys.readouterr().out.splitlines()[-1])
+    assert len(secrets) == 2
+    assert main(["world", "list", "--database", url]) == 0
+    assert capsys.readouterr().out.splitlines() == ["world-1"]
+
+
+def test_a_secret_from_a_file(tmp_path, capsys):
+    url, file = f"sqlite:///{tmp_path / 'realm.db'}", tmp_path / "secret"
+    file.write_text("hunter2-hunter2\n")
+    assert main(["world", "add", "w", "--database", url, "--secret-file", str(file)]) == 0
+    assert "hunter2" not in capsys.readouterr().out
+    assert b"hunter2" not in (tmp_path / "realm.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["world", "add", "", "--database", "sqlite:///x.db"], "1 to 64"),
+        (["world", "add", "w", "--database", "mysql://x"], "mysql"),
+        (["world", "add", "w", "--database", "x.db"], "sqlite:///"),
+        (["world", "add", "w", "--database", "sqlite:////no/such/folder/x.db"], "/no/such/folder"),
+        (["world", "add", "w", "--secret-file", "/no/such/file"], "/no/such/file"),
+        (["realm", "--host", "0.0.0.0", "--database", "sqlite:///x.db"], "TLS"),
+        (["realm", "--port", "70000", "--database", "sqlite:///x.db"], "70000"),
+        (["loadtest", "--realm", "nonsense", "--world", "w", "--secret", "s"], "HOST:PORT"),
+        (["loadtest", "--realm", "127.0.0.1:1"], "--secret"),
+        (["loadtest", "--world", "w"], "--realm"),
+        (["loadtest", "--players", "1"], "2 players"),
+        (["loadtest", "--worlds", "9", "--players", "2"], "world"),
+        (["loadtest", "--duration", "0"], "--duration"),
+        (["loadtest", "--database", "mysql://x"], "mysql"),
+    ],
+)
+def test_errors_are_one_message_without_a_traceback(arguments, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    output = capsys.readouterr()
+    assert output.err.startswith("mmoinv: ")
+    assert said in output.err
+    assert "Traceback" not in output.err
+
+
+def test_verbose_shows_where_an_error_comes_from(tmp_path):
+    file = tmp_path / "no.db"
+    file.write_text("this is no database, it is a text that is long enough to look at " * 20)
+    assert main(["world", "list", "--database", f"sqlite:///{file}"]) == 1
+    with pytest.raises(StoreError):
+        main(["--verbose", "world", "list", "--database", f"sqlite:///{file}"])
+
+
+def test_a_port_that_is_taken(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        url = f"sqlite:///{tmp_path / 'realm.db'}"
+        assert main(["realm", "--port", str(port), "--database", url]) == 1
+    assert str(port) in capsys.readouterr().err
+
+
+def test_without_the_extra_the_load_test_says_what_to_install(tmp_path):
+    blocker = tmp_path / "sitecustomize.py"
+    blocker.write_text("import sys\nsys.modules['rich'] = None\n")
+    code = "import sys; from mmoinv.cli import main; sys.exit(main(['loadtest']))"
+    result = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['rich'] = None\n" + code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "pip install 'mmoinv[realm]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_realm_stops_cleanly(tmp_path: Path, number):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mmoinv", "realm", "--port", "0"),
+            *("--database", f"sqlite:///{tmp_path / 'realm.db'}"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert re.search(r"listens on 127\.0\.0\.1:\d+", process.stdout.readline())
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert output.endswith("Stopped.\n")
+    assert "Traceback" not in errors
+
+
+def test_every_command_has_help():
+    for action in parser()._actions:
+        if action.dest == "help":
+            continue
+        assert action.help or action.choices
