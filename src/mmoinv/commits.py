@@ -5,7 +5,7 @@ Knows the shape of a change set, not how it travels or where it is stored.
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +139,7 @@ def join_commits(chunks: Sequence[Commits]) -> Commits:
     if not chunks:
         return empty_commits()
     operations, participants, items, deletes, currencies = (
-        np.concatenate(arrays) for arrays in zip(*chunks, strict=True)
+        _joined(arrays) for arrays in zip(*chunks, strict=True)
     )
     counts = operations["participant_count"].astype(np.int64)
     operations["first_participant"] = np.cumsum(counts) - counts
@@ -148,6 +148,12 @@ def join_commits(chunks: Sequence[Commits]) -> Commits:
         counts = participants[f"{name}_count"].astype(np.int64)
         participants[f"first_{name}"] = np.cumsum(counts) - counts
     return Commits(operations, participants, items, deletes, currencies)
+
+
+def _joined(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """np.concatenate, but a hundred times quicker on structured arrays."""
+    memory = bytearray().join([array.tobytes() for array in arrays])
+    return np.frombuffer(memory, arrays[0].dtype)
 
 
 def empty_commits() -> Commits:

@@ -24,7 +24,7 @@ from store_operations import (
 
 from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import Fault
-from mmoinv.stores import CommitEntry, CommitOutcome, Store, open_store
+from mmoinv.stores import CommitEntry, CommitOutcome, Store, open_store, part
 
 CHARACTERS = [1, 2**63 - 1, 2**63, 2**64 - 2]
 STARTING = {guid: {23: 10 * n + 1, 24: 10 * n + 2} for n, guid in enumerate(CHARACTERS, 1)}
@@ -160,9 +160,14 @@ async def state(store: Store) -> list[Any]:
     return [owners.tolist(), items.tolist(), sessions]
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Store, Store]]:
+@pytest.fixture(scope="module", params=[2, 12], ids="whole from {} items".format)
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Any, Store, Store]]:
+    """Two databases; what is stored of a character is read first from so many items on."""
     folder: Path = tmp_path_factory.mktemp("equality")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(part, "WHOLE_FROM_ITEMS", request.param)
     with asyncio.Runner() as runner:
         stores = [
             runner.run(open_store(f"sqlite:///{folder / name}.db")) for name in ("group", "single")
@@ -170,6 +175,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, S
         yield runner, *stores
         for store in stores:
             runner.run(store.close())
+    patch.undo()
 
 
 bases = count(1 << 20, 1 << 12)

@@ -320,3 +320,39 @@ async def test_a_damaged_row_that_holds_a_guid_is_not_written_over(path: Path) -
     (outcome,) = await store.write_group([entry(commit(2, changes(7, item(23, 5), version=1)))])
     assert outcome.statuses.tolist() == [10]
     await store.close()
+
+
+async def test_a_replacement_clears_rows_that_cannot_be_read_too(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7, 8)
+    await run(store, commit(1, changes(7, *(item(slot, slot) for slot in range(23, 29)))))
+    await run(store, commit(2, changes(8, item(23, 900))))
+    await store._write(
+        lambda c: c.execute("UPDATE character_inventory SET slot = 70000 WHERE slot = 25")
+    )
+    whole = [item(23, 23), item(24, 25), item(30, 24)]
+    results = await run(
+        store,
+        commit(3, changes(7, *whole, version=1), replace=True),
+        commit(4, changes(8, item(24, 900), version=1), replace=True),
+    )
+    assert results == [(0, [2]), (0, [2])]
+    assert await stored(store, 7) == {23: (100, 1, 23), 24: (100, 1, 25), 30: (100, 1, 24)}
+    assert await stored(store, 8) == {24: (100, 1, 900)}
+    assert (await store.counts()).items == 4
+    await store.close()
+
+
+@pytest.mark.parametrize("replace", [False, True])
+async def test_what_has_not_changed_is_not_written(path: Path, replace: bool) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    items = [item(slot, slot) for slot in range(256, 296)]
+    await run(store, commit(1, changes(7, *items)))
+    before = await store._read(lambda c: c.total_changes)
+    items[3] = item(259, 259, stack=5)
+    assert await run(store, commit(2, changes(7, *items, version=1), replace=replace)) == [(0, [2])]
+    # The record, the session and the applied operation.
+    assert await store._read(lambda c: c.total_changes) - before == 3
+    assert (await stored(store, 7))[259] == (100, 5, 259)
+    await store.close()

@@ -56,4 +56,3 @@ class _Sampler:
             "packet_us": now.packet_us[-chunks:] if chunks else now.packet_us[:0],
             "queue": now.queue,
         }
-

@@ -28,6 +28,11 @@ class Ring:
         self._values[self._count % len(self._values)] = value
         self._count += 1
 
+    @property
+    def count(self) -> int:
+        """How many figures were ever noted."""
+        return self._count
+
     def values(self) -> Figures:
         """A copy, oldest first."""
         if self._count <= len(self._values):
@@ -134,6 +139,7 @@ class Tally:
             halvings=self.halvings,
             abandoned=self.abandoned,
             broken_links=self.broken_links,
+            chunks=self.packet_us.count,
             bytes_received=self.bytes_received,
             bytes_sent=self.bytes_sent,
             group_size=self.group_size.values(),

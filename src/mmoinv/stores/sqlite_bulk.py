@@ -7,7 +7,7 @@ Knows the tables, not why they change.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,11 @@ I64Array = npt.NDArray[np.int64]
 ITEM_COLUMNS = tuple(field.name for field in WIDE.fields)
 ROW_COLUMNS = ("character_guid", "slot", *(name for name in ITEM_COLUMNS if name != "slot"))
 """The columns of character_inventory in the order of the table."""
+_SIZES = {"character_guid": 8} | {field.name: field.size for field in WIDE.fields}
+ROW_IS_U64 = np.array([_SIZES[name] == 8 for name in ROW_COLUMNS])
+"""One bool a column of `ROW_COLUMNS`: whether any stored integer is a value of it."""
+ROW_LIMITS = np.array([2 ** (8 * min(_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
+"""The largest value of each column that is not a u64."""
 MAX_ROWS = 256
 """Rows of one statement; the sizes are the powers of two up to it."""
 STATEMENT_CACHE_SIZE = 256
@@ -57,10 +62,20 @@ def _pairs(rows: int) -> str:
     return f"(SELECT column1, column2 FROM (VALUES {_marks(rows, '(?,?)')}))"
 
 
+def _as_text(columns: Iterable[str]) -> str:
+    """All rows as one text of numbers with commas; far quicker than a chain of ``||``."""
+    names = list(columns)
+    return f"group_concat(printf('{','.join(['%d'] * len(names))}', {', '.join(names)}))"
+
+
+ROWS_AS_TEXT = _as_text(
+    "ifnull(item_guid, 0)" if name == "item_guid" else name for name in ROW_COLUMNS
+)
+"""Rows of character_inventory, in the order of `ROW_COLUMNS`."""
+SESSION_COLUMNS = ("character_guid", "world_id", "epoch", "version", "online")
 SESSIONS = Bulk(
     lambda rows: (
-        "SELECT group_concat(character_guid||','||world_id||','||epoch||','"
-        "||version||','||online) FROM character_session "
+        f"SELECT {_as_text(SESSION_COLUMNS)} FROM character_session "
         f"WHERE character_guid IN ({_marks(rows)})"
     ),
     1,
@@ -72,19 +87,17 @@ APPLIED = Bulk(
     ),
     1,
 )
+PLACE_COLUMNS = ("item_guid", "character_guid", "slot")
 PLACES = Bulk(
     lambda rows: (
-        "SELECT group_concat(item_guid||','||character_guid||','||slot) "
-        f"FROM character_inventory WHERE item_guid IN ({_marks(rows)})"
+        f"SELECT {_as_text(PLACE_COLUMNS)} FROM character_inventory "
+        f"WHERE item_guid IN ({_marks(rows)})"
     ),
     1,
 )
-STORED_FIELDS = ("character_guid", "slot", "entry", "item_flags", "item_guid")
 STORED = Bulk(
     lambda rows: (
-        "SELECT group_concat(character_guid||','||slot||','||entry||','||item_flags"
-        "||','||ifnull(item_guid,0)) FROM character_inventory "
-        f"WHERE character_guid IN ({_marks(rows)})"
+        f"SELECT {ROWS_AS_TEXT} FROM character_inventory WHERE character_guid IN ({_marks(rows)})"
     ),
     1,
 )
@@ -176,14 +189,22 @@ def run(connection: sqlite3.Connection, bulk: Bulk, values: I64Array) -> None:
         connection.execute(_text(bulk, rows), flat)
 
 
+def numbers(text: str | None, columns: int) -> I64Array:
+    """What `_as_text` gave as i64, shape (rows, columns)."""
+    if not text:
+        return np.empty((0, columns), np.int64)
+    return np.fromstring(text, np.int64, sep=",").reshape(-1, columns)
+
+
 def fetch(connection: sqlite3.Connection, bulk: Bulk, values: I64Array, columns: int) -> I64Array:
     """Run a query; i64, shape (rows found, columns), in any order."""
-    numbers: list[int] = []
-    for rows, flat in _chunks(bulk, values):
-        (text,) = connection.execute(_text(bulk, rows), flat).fetchone()
-        if text is not None:
-            numbers.extend(map(int, str(text).split(",")))
-    return np.array(numbers, np.int64).reshape(-1, columns)
+    parts = [
+        numbers(connection.execute(_text(bulk, rows), flat).fetchone()[0], columns)
+        for rows, flat in _chunks(bulk, values)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else numbers(None, columns)
 
 
 # From and to the arrays of the group logic. u64 and i64 share their bits.
@@ -210,18 +231,19 @@ def table_rows(owned: OwnedItems, columns: tuple[str, ...] = ROW_COLUMNS) -> I64
 
 def look(connection: sqlite3.Connection, wanted: Look) -> Seen:
     """Answer a `Look` inside the open transaction."""
-    sessions = fetch(connection, SESSIONS, signed(wanted.character_guids), 5)
+    sessions = fetch(connection, SESSIONS, signed(wanted.character_guids), len(SESSION_COLUMNS))
     applied = fetch(connection, APPLIED, signed(wanted.operation_ids), 1)
-    places = fetch(connection, PLACES, signed(wanted.item_guids), 3)
-    stored = NO_ITEMS
+    places = fetch(connection, PLACES, signed(wanted.item_guids), len(PLACE_COLUMNS))
+    stored, damaged = NO_ITEMS, NO_GUIDS
     if len(wanted.whole_characters):
-        rows = fetch(connection, STORED, signed(wanted.whole_characters), len(STORED_FIELDS))
-        stored = _stored(rows)
+        rows = fetch(connection, STORED, signed(wanted.whole_characters), len(ROW_COLUMNS))
+        stored, damaged = _stored(rows)
     return Seen(
         _sessions(sessions),
-        unsigned(applied[:, 0]) if len(applied) else NO_GUIDS,
+        unsigned(applied[:, 0]),
         Places(unsigned(places[:, 0]), unsigned(places[:, 1]), places[:, 2]),
         stored,
+        damaged,
     )
 
 
@@ -238,12 +260,17 @@ def _sessions(rows: I64Array) -> Sessions:
     )
 
 
-def _stored(rows: I64Array) -> OwnedItems:
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    items: Batch = np.zeros(len(rows), NO_ITEMS.items.dtype)
-    for index, name in enumerate(STORED_FIELDS[1:], 1):
+def _stored(rows: I64Array) -> tuple[OwnedItems, U64Array]:
+    """Rows in the order of `ROW_COLUMNS` as records, and whose rows no record can hold."""
+    held = ((rows >= 0) & (rows <= ROW_LIMITS) | ROW_IS_U64).all(axis=1)
+    damaged = NO_GUIDS
+    if not held.all():
+        damaged = unsigned(rows[~held, 0])
+        rows = rows[held]
+    items: Batch = np.empty(len(rows), NO_ITEMS.items.dtype)
+    for index, name in enumerate(ROW_COLUMNS[1:], 1):
         items[name] = rows[:, index].view(np.uint64)
-    return OwnedItems(unsigned(rows[:, 0]), items)
+    return OwnedItems(unsigned(rows[:, 0]), items), damaged
 
 
 def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:

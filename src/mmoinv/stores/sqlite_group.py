@@ -26,18 +26,20 @@ from mmoinv.stores.entries import (
     Outcome,
 )
 from mmoinv.stores.group import Stage, Steps, write_stage
-from mmoinv.stores.sqlite_bulk import ITEM_COLUMNS, ROW_COLUMNS, look, write
+from mmoinv.stores.sqlite_bulk import (
+    ITEM_COLUMNS,
+    ROW_COLUMNS,
+    ROWS_AS_TEXT,
+    look,
+    numbers,
+    write,
+)
 from mmoinv.stores.steps import Look, Seen
 from mmoinv.stores.stored_rows import readable_items, row_fault, row_text
 
 log = logging.getLogger("mmoinv.stores")
 
-# One row of text, since each row that sqlite3 steps over gives up the GIL.
-READ_ITEMS = (
-    "SELECT count(*), group_concat("
-    + "||','||".join(f"ifnull({name},0)" if name == "item_guid" else name for name in ITEM_COLUMNS)
-    + ") FROM character_inventory WHERE character_guid = ?"
-)
+READ_ITEMS = f"SELECT {ROWS_AS_TEXT} FROM character_inventory WHERE character_guid = ?"
 RAISE_EPOCH = (
     "INSERT INTO character_session (character_guid, world_id, process_nonce, epoch, online) "
     "VALUES (?, ?, ?, 1, 1) ON CONFLICT (character_guid) DO UPDATE SET epoch = epoch + 1, "
@@ -125,16 +127,11 @@ def read_items(
     With ``set_bad_aside`` (inside a transaction) those are moved to set_aside_item.
     """
     guid = signed_number(character_guid)
-    count, text = connection.execute(READ_ITEMS, (guid,)).fetchone()
-    try:
-        values = np.array(list(map(int, text.split(","))) if text else [], np.int64)
-        table = values.reshape(count, len(ITEM_COLUMNS))
-    except (ValueError, OverflowError):
-        items = None
-    else:
-        items = readable_items(
-            {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(ITEM_COLUMNS)}
-        )
+    (text,) = connection.execute(READ_ITEMS, (guid,)).fetchone()
+    rows = numbers(text, len(ROW_COLUMNS))
+    items = readable_items(
+        {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(ROW_COLUMNS)}
+    )
     if items is not None:
         return items, 0
     return _read_row_by_row(connection, guid, set_bad_aside)

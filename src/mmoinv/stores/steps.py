@@ -58,8 +58,7 @@ class Look(NamedTuple):
     """What must be known, and locked, before a stage can be judged.
 
     The session rows of ``character_guids`` (ascending), which of ``operation_ids`` are applied,
-    where ``item_guids`` are stored, and the stored records of ``whole_characters`` (slot,
-    entry, item_flags and item_guid suffice, ascending by slot within a character).
+    where ``item_guids`` are stored, and all stored records of ``whole_characters``.
     """
 
     character_guids: U64Array
@@ -69,12 +68,17 @@ class Look(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The answer to a `Look`."""
+    """The answer to a `Look`.
+
+    ``stored`` has the records of the whole characters, in any order, except for rows that no
+    record can hold; ``damaged_characters`` are those who have such rows.
+    """
 
     sessions: Sessions
     applied: U64Array
     places: Places
     stored: OwnedItems
+    damaged_characters: U64Array
 
 
 class Write(NamedTuple):

@@ -1,0 +1,303 @@
+"""One part of a stage, judged and laid out in bulk: no character is in two of its operations.
+
+Finds out what is refused and why, which item guids are not plainly free, and what has to be
+written; what has not changed is not. Pure numpy; the order of steps is in
+`mmoinv.stores.group`.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmoinv.commits import CommitFlags, Commits, OperationKind
+from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
+from mmoinv.stores.completion import complete_items
+from mmoinv.stores.entries import MintGuids, Verdict
+from mmoinv.stores.steps import NO_GUIDS, Look, OwnedItems, Places, Seen, Slots, U64Array, Write
+
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+UNSUPPORTED = "currencies and CONSERVE are not yet supported by this realm; nothing was saved"
+NOT_SAVED = "nothing was saved"
+WHOLE_FROM_ITEMS = 12
+"""From so many saved records on, all that is stored of the character is read first: what has
+not changed then need not be written."""
+
+
+class Part:
+    """Operations of which no two have a character or an operation id in common.
+
+    The methods are called in their order: `look`, `judge`, `unseen_guids`, `suspects`, perhaps
+    `refuse_duplicate`, `write`, `messages`.
+    """
+
+    def __init__(
+        self, commits: Commits, world_ids: npt.NDArray[np.int64], carries_flags: Mask
+    ) -> None:
+        """``world_ids`` and ``carries_flags`` have one value an operation."""
+        self.commits = commits
+        self.world_ids = world_ids
+        self.carries_flags = carries_flags
+        operations, participants = self.commits.operations, self.commits.participants
+        self.is_commit: Mask = operations["kind"] == OperationKind.COMMIT
+        self.replaces: Mask = (operations["flags"] & CommitFlags.REPLACE) != 0
+        self.operation_of: Indices = participants["operation"].astype(np.int64)
+        self.characters: U64Array
+        self.characters, self.character_of = np.unique(
+            participants["character_guid"], return_inverse=True
+        )
+        self.participant_of_item: Indices = np.repeat(
+            np.arange(len(participants)), participants["item_count"]
+        )
+        self.statuses = np.zeros(len(operations), np.uint8)
+        self.versions = np.zeros(len(participants), np.uint64)
+        self._duplicate = ""
+
+    def look(self) -> Look:
+        """What must be known of the database."""
+        participants = self.commits.participants
+        saves = self.commits.operations["kind"] == OperationKind.SAVE
+        self.is_whole: Mask = (self.replaces | saves)[self.operation_of]
+        self.is_whole |= participants["item_count"] >= WHOLE_FROM_ITEMS
+        item_guids = self.commits.items["item_guid"][~self.is_whole[self.participant_of_item]]
+        return Look(
+            self.characters,
+            self.commits.operations["operation_id"],
+            item_guids,
+            np.unique(participants["character_guid"][self.is_whole]),
+        )
+
+    def judge(self, seen: Seen, mint_guids: MintGuids) -> None:
+        """Statuses and present versions by the sessions; completes protocol 3's records."""
+        operations, participants = self.commits.operations, self.commits.participants
+        sessions = seen.sessions
+        row = _find(sessions.character_guid, participants["character_guid"])
+        known = row >= 0
+        stale = ~known
+        if len(sessions.character_guid):
+            row = np.maximum(row, 0)
+            self.versions = np.where(known, sessions.version[row], 0).astype(np.uint64)
+            stale |= sessions.epoch[row] != participants["session_epoch"]
+            stale |= sessions.world_id[row] != self.world_ids[self.operation_of]
+            stale |= ~sessions.online[row]
+        conflict = (self.versions != participants["expected_version"]) & self.is_commit[
+            self.operation_of
+        ]
+        # The later assignment outweighs the earlier ones.
+        self.statuses[self.operation_of[conflict]] = Verdict.VERSION_CONFLICT
+        self.statuses[self.operation_of[stale]] = Verdict.STALE_SESSION
+        self.stale, self.conflict = stale, conflict
+        self.unsupported: Mask = (operations["flags"] & CommitFlags.CONSERVE) != 0
+        self.unsupported[self.operation_of[participants["currency_count"] > 0]] = True
+        self.statuses[self.unsupported] = Verdict.INVALID
+        self.statuses[operations["fault"] != 0] = Verdict.INVALID
+        if len(seen.applied):
+            applied = np.isin(operations["operation_id"], seen.applied)
+            self.statuses[applied] = Verdict.ALREADY_COMMITTED
+        if not self.is_commit.all():
+            self.commits = complete_items(self.commits, self.carries_flags, seen.stored, mint_guids)
+        self._keep_what_is_stored(seen)
+
+    def _keep_what_is_stored(self, seen: Seen) -> None:
+        stored = seen.stored
+        self.stored_key: Indices = _find(self.characters, stored.character_guid) << 16
+        self.stored_key |= stored.items["slot"]
+        order = np.argsort(self.stored_key)
+        self.stored_key, self.stored_items = self.stored_key[order], stored.items[order]
+        self.is_damaged: Mask = np.isin(self.characters, seen.damaged_characters)
+        self.places = seen.places
+        self.add_places(
+            Places(
+                stored.items["item_guid"],
+                stored.character_guid,
+                stored.items["slot"].astype(np.int64),
+            )
+        )
+
+    def add_places(self, places: Places) -> None:
+        """More of where items are stored."""
+        if len(places.item_guid):
+            pairs = zip(self.places, places, strict=True)
+            self.places = Places(*(np.concatenate(pair) for pair in pairs))
+
+    def unseen_guids(self, seen: Seen) -> U64Array:
+        """The item guids that are still to be looked for: those which a character saved whole
+        did not have before. What the realm gave to items of protocol 3 is nowhere else."""
+        if not self.is_whole.any():
+            return NO_GUIDS
+        whole = self.is_whole & self.is_commit[self.operation_of]
+        guids = self.commits.items["item_guid"][whole[self.participant_of_item]]
+        unseen: U64Array = guids[~np.isin(guids, seen.stored.items["item_guid"])]
+        return unseen
+
+    def _lay_out(self) -> None:
+        """Everything that is to be written, as keys (index of the character << 16 | slot)."""
+        participants, items = self.commits.participants, self.commits.items
+        self.alive: Mask = self.statuses == Verdict.COMMITTED
+        alive = self.alive[self.operation_of]
+        character = self.character_of.astype(np.int64) << 16
+        self.live_items: Indices = np.flatnonzero(alive[self.participant_of_item])
+        owner = self.participant_of_item[self.live_items]
+        self.saved_keys: Indices = character[owner] | items["slot"][self.live_items]
+        self.saved_guids: U64Array = items["item_guid"][self.live_items]
+        self.saved_by: Indices = self.operation_of[owner]
+        self.saved_owner: Indices = owner
+        deleter = np.repeat(np.arange(len(participants)), participants["delete_count"])
+        live = np.flatnonzero(alive[deleter])
+        self.deleted_keys: Indices = character[deleter[live]] | self.commits.deletes[live]
+        # Which operation has its hands on which character.
+        self.operation_on: Indices = np.full(len(self.characters), -1, np.int64)
+        self.operation_on[self.character_of[alive]] = self.operation_of[alive]
+
+        places = self.places
+        self.by_guid: Indices = np.argsort(self.saved_guids, kind="stable")
+        found = _find(self.saved_guids[self.by_guid], places.item_guid)
+        found[places.item_guid == 0] = -1
+        here = np.flatnonzero(found >= 0)
+        self.place_item: Indices = self.by_guid[found[here]]
+        self.place_character: Indices = _find(self.characters, places.character_guid[here])
+        slot = places.slot[here]
+        inside = (self.place_character >= 0) & (slot >= 0) & (slot <= U16_MAX)
+        self.place_key: Indices = np.where(inside, self.place_character << 16 | slot, -1)
+        self.place_index = here
+
+    def suspects(self) -> Indices:
+        """Operations with an item guid that comes twice, or is stored in a slot that the
+        same operation does not touch. Ascending."""
+        self._lay_out()
+        ordered = self.saved_guids[self.by_guid]
+        twice = (ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)
+        suspicious = np.zeros(len(self.statuses), np.bool_)
+        if twice.any():
+            suspicious[self.saved_by[self.by_guid[1:][twice]]] = True
+            suspicious[self.saved_by[self.by_guid[:-1][twice]]] = True
+        self._foreign = self._stored_elsewhere()
+        suspicious[self.saved_by[self.place_item[self._foreign]]] = True
+        return np.flatnonzero(suspicious)
+
+    def _stored_elsewhere(self) -> Mask:
+        """One bool a place: whether the operation that saves the guid leaves the place alone."""
+        if not len(self.place_key):
+            return np.zeros(0, np.bool_)
+        writer = self.saved_by[self.place_item]
+        same_operation = (self.place_character >= 0) & (
+            self.operation_on[self.place_character] == writer
+        )
+        touched: Mask = (
+            self.replaces[writer]
+            | np.isin(self.place_key, self.saved_keys)
+            | np.isin(self.place_key, self.deleted_keys)
+        )
+        foreign: Mask = ~(same_operation & touched)
+        return foreign
+
+    def refuse_duplicate(self) -> None:
+        """Refuse the only operation of this part for the first guid that is not free."""
+        places = self.places
+        if self._foreign.any():
+            place = self.place_index[np.flatnonzero(self._foreign)[0]]
+            self._duplicate = (
+                f"item guid {places.item_guid[place]} is in slot {places.slot[place]} of "
+                f"character {places.character_guid[place]} already; {NOT_SAVED}"
+            )
+        else:
+            ordered = self.saved_guids[self.by_guid]
+            twice = ordered[1:][(ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)]
+            self._duplicate = f"item guid {twice[0]} is saved twice; {NOT_SAVED}"
+        self.statuses[0] = Verdict.DUPLICATE_ITEM_GUID
+        self._lay_out()
+
+    def write(self) -> Write:
+        """The changes of everything that is committed; raises their versions in the answer."""
+        participants, operations = self.commits.participants, self.commits.operations
+        committed = self.alive[self.operation_of]
+        self.versions[committed] += np.uint64(1)
+        # A replacement is spelled out by what is stored, unless not all of that can be read.
+        replaced = committed & self.replaces[self.operation_of]
+        emptied = replaced & self.is_damaged[self.character_of]
+        saved = OwnedItems(
+            participants["character_guid"][self.saved_owner], self.commits.items[self.live_items]
+        )
+        same_guid = self.place_key == self.saved_keys[self.place_item]
+        stays = np.zeros(len(self.live_items), np.bool_)
+        stays[self.place_item[same_guid]] = True
+        stays &= ~emptied[self.saved_owner]
+        unchanged = stays & self._same_as_stored(saved.items)
+        leaving = [self.saved_keys[~stays & ~replaced[self.saved_owner]], self.deleted_keys]
+        if replaced.any():
+            spelled_out = np.zeros(len(self.characters), np.bool_)
+            spelled_out[self.character_of[replaced & ~emptied]] = True
+            dropped = spelled_out[self.stored_key >> 16]
+            dropped &= ~np.isin(self.stored_key, self.saved_keys[stays])
+            leaving.append(self.stored_key[dropped])
+        deleted_keys = np.concatenate(leaving)
+        return Write(
+            participants["character_guid"][emptied],
+            Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),
+            saved.where(stays & ~unchanged),
+            saved.where(~stays),
+            participants["character_guid"][committed],
+            operations["operation_id"][self.alive],
+        )
+
+    def _same_as_stored(self, saved: Batch) -> Mask:
+        """One bool a live item: whether the very record is stored in its slot."""
+        same = np.zeros(len(saved), np.bool_)
+        row = _find(self.stored_key, self.saved_keys)
+        known = np.flatnonzero(row >= 0)
+        if len(known):
+            same[known] = _equal_records(saved[known], self.stored_items[row[known]])
+        return same
+
+    def messages(self) -> dict[int, str]:
+        """Why each refused operation was refused."""
+        refused = np.flatnonzero(self.statuses > Verdict.ALREADY_COMMITTED)
+        return {index: self._message(index) for index in refused.tolist()}
+
+    def _message(self, index: int) -> str:
+        operation = self.commits.operations[index]
+        first = int(operation["first_participant"])
+        span = slice(first, first + int(operation["participant_count"]))
+        participants = self.commits.participants[span]
+        match self.statuses[index]:
+            case Verdict.STALE_SESSION:
+                which = int(np.flatnonzero(self.stale[span])[0])
+                return (
+                    f"character {participants['character_guid'][which]}: session epoch "
+                    f"{participants['session_epoch'][which]} is not held by this world; {NOT_SAVED}"
+                )
+            case Verdict.VERSION_CONFLICT:
+                which = int(np.flatnonzero(self.conflict[span])[0])
+                return (
+                    f"character {participants['character_guid'][which]}: made on version "
+                    f"{participants['expected_version'][which]}, the stored one is "
+                    f"{self.versions[span][which]}; {NOT_SAVED}"
+                )
+            case Verdict.DUPLICATE_ITEM_GUID:
+                return self._duplicate
+        if operation["fault"]:
+            return f"{_fault(operation)}; {NOT_SAVED}"
+        return UNSUPPORTED
+
+
+def _equal_records(one: Batch, other: Batch) -> Mask:
+    """Record by record; numpy's own comparison of structured arrays goes field by field."""
+    words = INVENTORY_ITEM.itemsize // 8
+    pair = [batch.view(np.uint64).reshape(-1, words) for batch in (one, other)]
+    equal: Mask = np.all(pair[0] == pair[1], axis=1)
+    return equal
+
+
+def _fault(operation: Any) -> str:
+    return fault_sentence(int(operation["fault"]), int(operation["fault_slot"]))
+
+
+def _find(ascending: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Indices:
+    """For each wanted value its index in an ascending array, -1 where it is not there."""
+    if not len(ascending):
+        return np.full(len(wanted), -1, np.int64)
+    index = np.searchsorted(ascending, wanted)
+    index[index == len(ascending)] = 0
+    return np.where(ascending[index] == wanted, index, -1)
