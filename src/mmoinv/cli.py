@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmoinv import __version__, codec
+from mmoinv import __version__, codec, loops
 from mmoinv.errors import ConfigurationError, MmoinvError
 
 DEFAULT_DATABASE = "sqlite:///realm.db"
@@ -209,12 +209,7 @@ def _run_realm(options: argparse.Namespace) -> int:
         level=options.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s"
     )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    with contextlib.suppress(ImportError):
-        # The extra `speed`.
-        import uvloop
-
-        return uvloop.run(_serve(options))
-    return asyncio.run(_serve(options))
+    return loops.run(_serve(options))
 
 
 async def _serve(options: argparse.Namespace) -> int:

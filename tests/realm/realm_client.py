@@ -40,7 +40,7 @@ def commit_frame(
 async def until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     """Wait until ``condition()`` is true."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110, what is waited for knows nothing of tests
+        while not condition():
             await asyncio.sleep(0.001)
 
 

@@ -6,6 +6,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mmoinv import loops
 from mmoinv.realm import RealmServer
 
 SAMPLE_EVERY_S = 0.25
@@ -16,7 +17,7 @@ SWITCH_INTERVAL_S = 0.0005
 def run_realm(connection: Connection, database: str, world_names: list[str]) -> None:
     """Run until told to end: sends ("ready", ...), then ("sample", ...) again and again."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    asyncio.run(_run(connection, database, world_names))
+    loops.run(_run(connection, database, world_names))
 
 
 async def _run(connection: Connection, database: str, world_names: list[str]) -> None:

@@ -12,6 +12,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from mmoinv import loops
 from mmoinv.errors import MmoinvError
 from mmoinv.loadtest.players import GUID_BASE, Deed, Player, item_count_of
 from mmoinv.loadtest.settings import WorldSettings
@@ -27,7 +28,7 @@ DEEDS_PER_SAVE = (1, 2, 3, 4)
 
 def run_world(connection: Connection, settings: WorldSettings) -> None:
     """Log on, then do what the pipe says until it says end."""
-    asyncio.run(_World(connection, settings).run())
+    loops.run(_World(connection, settings).run())
 
 
 class _World:
