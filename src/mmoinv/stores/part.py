@@ -14,7 +14,17 @@ from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
 from mmoinv.stores.completion import complete_items
 from mmoinv.stores.entries import MintGuids, Verdict
-from mmoinv.stores.steps import NO_GUIDS, Look, OwnedItems, Places, Seen, Slots, U64Array, Write
+from mmoinv.stores.steps import (
+    NO_GUIDS,
+    Look,
+    OwnedItems,
+    Places,
+    Seen,
+    Slots,
+    U64Array,
+    Write,
+    take_records,
+)
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -105,7 +115,10 @@ class Part:
         self.stored_key: Indices = _find(self.characters, stored.character_guid) << 16
         self.stored_key |= stored.items["slot"]
         order = np.argsort(self.stored_key)
-        self.stored_key, self.stored_items = self.stored_key[order], stored.items[order]
+        self.stored_key, self.stored_items = (
+            self.stored_key[order],
+            take_records(stored.items, order),
+        )
         self.is_damaged: Mask = np.isin(self.characters, seen.damaged_characters)
         self.places = seen.places
         self.add_places(
@@ -218,7 +231,8 @@ class Part:
         replaced = committed & self.replaces[self.operation_of]
         emptied = replaced & self.is_damaged[self.character_of]
         saved = OwnedItems(
-            participants["character_guid"][self.saved_owner], self.commits.items[self.live_items]
+            participants["character_guid"][self.saved_owner],
+            take_records(self.commits.items, self.live_items),
         )
         same_guid = self.place_key == self.saved_keys[self.place_item]
         stays = np.zeros(len(self.live_items), np.bool_)
@@ -248,7 +262,9 @@ class Part:
         row = _find(self.stored_key, self.saved_keys)
         known = np.flatnonzero(row >= 0)
         if len(known):
-            same[known] = _equal_records(saved[known], self.stored_items[row[known]])
+            same[known] = _equal_records(
+                take_records(saved, known), take_records(self.stored_items, row[known])
+            )
         return same
 
     def messages(self) -> dict[int, str]:

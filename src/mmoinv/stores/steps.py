@@ -36,6 +36,14 @@ class Places(NamedTuple):
     slot: npt.NDArray[np.int64]
 
 
+def take_records(records: Batch, index: npt.NDArray[Any]) -> Batch:
+    """``records[index]``, an array of bools or indices, without numpy's walk over the fields."""
+    if index.dtype == np.bool_:
+        index = np.flatnonzero(index)
+    words = records.view(np.uint64).reshape(-1, records.dtype.itemsize // 8)
+    return words.take(index, axis=0).reshape(-1).view(records.dtype)
+
+
 class OwnedItems(NamedTuple):
     """Records and whose they are: one u64 an item, and an `INVENTORY_ITEM` batch."""
 
@@ -44,7 +52,7 @@ class OwnedItems(NamedTuple):
 
     def where(self, mask: npt.NDArray[Any]) -> "OwnedItems":
         """Those that a boolean array of their length, or an index array, picks."""
-        return OwnedItems(self.character_guid[mask], self.items[mask])
+        return OwnedItems(self.character_guid[mask], take_records(self.items, mask))
 
 
 class Slots(NamedTuple):
