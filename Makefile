@@ -51,7 +51,7 @@ bench: check $(VENV)/.bench ## run the benchmarks and print each figure beside i
 lint: check $(VENV)/.lint $(VENV)/.test ## check style, types and the floors
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/cython-lint --max-line-length 100 src/mmoinv/_codec.pyx
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint --max-line-length 100 src/mmoinv/_codec.pyx
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

@@ -32,7 +32,7 @@ def extensions() -> list[Extension]:
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_1_25_API_VERSION"),
         ],
-        extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3"],
+        extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3", "-funroll-loops"],
         optional=choice == "auto",
     )
     return cythonize(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-CALLS = 200
+CALLS = 1000
 """Calls in one round of a micro benchmark: pytest-benchmark's own call costs tens of ns."""
 
 RATIO_TARGETS = {

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=False
 """The compiled codec. What each function means is written in `mmoinv._codec_py`, its twin.
 
 Arrays are taken by their data pointer once their dtype is known to be ours; bytes by a plain
@@ -148,6 +148,7 @@ cdef Py_ssize_t MAX_PARTICIPANTS = _records.MAX_PARTICIPANTS
 cdef Py_ssize_t MAX_PACKET_ITEMS = _records.MAX_PACKET_ITEMS
 cdef Py_ssize_t MAX_CHUNK_ITEMS = _records.MAX_CHUNK_ITEMS
 
+cdef str PACKED_NAME = "packed"
 cdef Layout PACKED_LAYOUT = Layout(29, 7, 15, 23, 25, 27, -1)
 cdef Layout NATIVE32_LAYOUT = Layout(32, 8, 16, 24, 26, 28, -1)
 cdef Layout NATIVE40_LAYOUT = Layout(40, 8, 16, 24, 26, 28, 32)
@@ -214,10 +215,17 @@ cdef inline bint is_wide(object items) except -1:
     # Both pointers first: comparing dtypes by their content costs microseconds.
     if (
         isinstance(items, cnp.ndarray)
-        and <void*>cnp.PyArray_DESCR(<cnp.ndarray>items) == <void*>ITEM_DATA
-        and is_array(items, ITEM_DATA)
+        and cnp.PyArray_NDIM(<cnp.ndarray>items) == 1
+        and cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>items)
     ):
-        return False
+        if <void*>cnp.PyArray_DESCR(<cnp.ndarray>items) == <void*>ITEM_DATA:
+            return False
+        if <void*>cnp.PyArray_DESCR(<cnp.ndarray>items) == <void*>INVENTORY_ITEM:
+            return True
+    return is_wide_by_content(items)
+
+
+cdef bint is_wide_by_content(object items) except -1:
     if is_array(items, INVENTORY_ITEM):
         return True
     if is_array(items, ITEM_DATA):
@@ -253,7 +261,13 @@ cdef uint64_t unusual_number(str name, object value, uint64_t limit) except? 0xD
     return result
 
 
-cdef const Layout* layout_of(object name) except NULL:
+cdef inline const Layout* layout_of(object name) except NULL:
+    if name is PACKED_NAME:  # the default argument is this very string
+        return &PACKED_LAYOUT
+    return other_layout(name)
+
+
+cdef const Layout* other_layout(object name) except NULL:
     if isinstance(name, str):
         if name == "packed":
             return &PACKED_LAYOUT
@@ -424,37 +438,44 @@ cdef inline int records_fault(
 ) noexcept nogil:
     """entry, slot and stack_count lie at 0, 4 and 6 in every layout, item_guid at 40.
 
-    One pass without branches over the usual case, valid and in slot order: each rule is a
-    difference that is negative where the rule is broken, and only the signs are gathered.
-    Only if there is one, the place is sought. Buyback slots are sought only in a batch whose
-    first and last slot lie around them.
+    One pass without branches over the usual case, valid and in slot order. One is taken from
+    entry and stack_count where they lie: if either is 0, it borrows from the bit set above
+    it. Only if something is amiss, the place is sought. Buyback slots are sought only in a
+    batch whose first and last slot lie around them.
     """
     cdef const uint8_t* at = data
     cdef int64_t next_slot = 0
-    cdef int64_t bad = 0
     cdef int64_t unordered = 0
     cdef int64_t one, first
-    cdef uint64_t head
+    # Of a record's first eight bytes: entry and an 8-bit stack_count, the bits that they
+    # borrow from, and one of each.
+    cdef uint64_t both = 0x00FF0000FFFFFFFF
+    cdef uint64_t lent = 0x0100000100000000
+    cdef uint64_t ones = 0x0001000000000001
+    cdef uint64_t kept = lent
+    cdef bint unnamed = False
     cdef Py_ssize_t _
     cdef int fault
     if count == 0:
         return FAULT_NONE
     first = read16(data + 4)
     for _ in range(count):
-        head = read64(at)
-        one = <uint16_t>(head >> 32)
-        bad |= <int64_t><uint32_t>head - 1
         if wide:
-            bad |= <int64_t>(head >> 48) - 1
+            # A 16-bit stack_count has no bit above it there.
+            kept &= (read32(at) | lent) - 1
+            kept &= (read16(at + 6) | lent) - 1
         else:
-            bad |= <int64_t><uint8_t>(head >> 48) - 1
+            kept &= (read64(at) & both | lent) - ones
         if named:
-            bad |= -<int64_t>(read64(at + 40) == 0)
+            unnamed |= read64(at + 40) == 0
+        one = read16(at + 4)
         unordered |= one - next_slot
         next_slot = one + 1
         at += stride
     if (
-        (bad | unordered) < 0
+        unordered < 0
+        or unnamed
+        or kept & lent != lent
         or (first <= 85 and next_slot > 74)
         or (first <= 0xFF55 and next_slot > 0xFF4A)
     ):
@@ -498,6 +519,11 @@ cdef int deletes_fault(
 
 
 def validate_batch(object items, bint named=False):
+    """Raise `BatchError` unless the batch is valid.
+
+    Checked record by record: entry >= 1, stack_count >= 1, with ``named`` item_guid >= 1, no
+    buyback slot; then that no slot occurs twice.
+    """
     cdef bint wide = is_wide(items)
     cdef uint16_t slot = 0
     cdef int fault
@@ -598,6 +624,7 @@ cdef int narrow_into(
 
 
 def widen(object items):
+    """Any batch as a new `INVENTORY_ITEM` batch; item_flags and item_guid become 0."""
     cdef bint wide = is_wide(items)
     cdef Py_ssize_t count = length_of(items)
     cdef cnp.ndarray result = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
@@ -610,6 +637,11 @@ def widen(object items):
 
 
 def narrow(object items, object layout="packed"):
+    """A batch in the given wire layout (``"packed"`` gives `ITEM_DATA`), every value checked.
+
+    Padding is zero. Fields that the layout does not have are left out. `NarrowingError`
+    names the first record, and in it the first field, that does not fit.
+    """
     cdef const Layout* target = layout_of(layout)
     cdef bint wide = is_wide(items)
     cdef cnp.dtype dtype = ITEM_DATA
@@ -676,6 +708,7 @@ cdef object ordered(object items, bint copy):
 
 
 def sort_by_slot(object items):
+    """A new `INVENTORY_ITEM` batch in ascending slot order; a slot twice raises `BatchError`."""
     return ordered(items, True)
 
 
@@ -691,6 +724,10 @@ cdef inline bint same_record(const uint8_t* a, const uint8_t* b) noexcept nogil:
 
 
 def diff(object before, object after):
+    """What turns ``before`` into ``after``: (records new or changed, slots that are gone).
+
+    Both in slot order, whatever the order of the input; a slot twice raises `BatchError`.
+    """
     cdef uint32_t[SMALL] small_changed
     cdef uint16_t[SMALL] small_gone
     cdef uint32_t* changed = small_changed
@@ -752,6 +789,11 @@ def diff(object before, object after):
 
 
 def apply_changes(object before, object saves, object deletes):
+    """The inverse of `diff`: ``before`` without ``deletes`` and with ``saves``, in slot order.
+
+    A slot twice in ``before`` or in ``saves`` raises `BatchError`; a delete of an empty slot
+    does nothing; a slot both deleted and saved is saved.
+    """
     cdef uint64_t[1024] gone
     cdef object old_batch = ordered(before, False)
     check_array("deletes", deletes, SLOT)
@@ -797,6 +839,11 @@ def apply_changes(object before, object saves, object deletes):
 
 
 def split_frames(object buffer, Py_ssize_t max_body_size=MAX_BODY_SIZE):
+    """The complete frames of a buffer: (`FRAME` array, bytes consumed).
+
+    Ends before the first incomplete frame, and before one whose body is larger than
+    ``max_body_size`` bytes; if that one is the first, it raises `FramingError`.
+    """
     cdef Bytes source = Bytes(buffer)
     cdef const uint8_t* data = source.data
     cdef Py_ssize_t offset = 0
@@ -804,13 +851,15 @@ def split_frames(object buffer, Py_ssize_t max_body_size=MAX_BODY_SIZE):
     cdef Py_ssize_t i, length
     cdef cnp.ndarray frames
     cdef Frame* frame
-    while source.size - offset >= HEADER_SIZE:
+    # Offsets are u32: what lies beyond is left for the next call.
+    cdef Py_ssize_t size = min(source.size, <Py_ssize_t>0xFFFFFFFF)
+    while size - offset >= HEADER_SIZE:
         length = read32(data + offset + 1)
         if length > max_body_size:
             if count == 0:
                 raise errors.over_limit("body length", offset + 1, length, max_body_size)
             break
-        if length > source.size - offset - HEADER_SIZE:
+        if length > size - offset - HEADER_SIZE:
             break
         offset += HEADER_SIZE + length
         count += 1
@@ -943,6 +992,11 @@ cdef inline int default_encoding(Py_ssize_t count) noexcept nogil:
 
 
 def encode_batch(object items, object encoding=None):
+    """A batch as protocol 4 writes it: u16 count, u8 encoding, records (0) or columns (1).
+
+    Without ``encoding`` the sender's rule decides: columns when the records would take more
+    than 1,000 bytes. The content is not judged.
+    """
     cdef object wide = items if is_wide(items) else widen(items)
     cdef Py_ssize_t count = length_of(wide)
     cdef int chosen = default_encoding(count)
@@ -1108,6 +1162,11 @@ cdef Py_ssize_t expand_batch(
 
 
 def decode_batch(object buffer, object offset=0):
+    """The batch that begins at ``offset``: (`INVENTORY_ITEM` batch, offset behind it).
+
+    Every width, index and value is checked before anything is expanded; `FramingError` says
+    what is wrong and where. The content is not judged.
+    """
     cdef Bytes source = Bytes(buffer)
     cdef Py_ssize_t start = number("offset", offset, source.size)
     cdef Py_ssize_t count = 0
@@ -1123,6 +1182,7 @@ def decode_batch(object buffer, object offset=0):
 def encode_save_inventory_items(
     object character_guid, object operation_id, object items, object layout="packed"
 ):
+    """SaveInventoryItems 0x0E as a whole frame; guid u64, operation id u32, a valid batch."""
     cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
     cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
     cdef const Layout* target = layout_of(layout)
@@ -1143,7 +1203,10 @@ def encode_save_inventory_items(
     write64(at, guid)
     write32(at + 8, operation)
     write16(at + 12, <uint16_t>count)
-    narrow_into(at + 14, items, wide, target, layout)
+    if not wide and target.size == PACKED_SIZE:
+        memcpy(at + 14, data_of(items), count * PACKED_SIZE)
+    else:
+        narrow_into(at + 14, items, wide, target, layout)
     return frame
 
 
@@ -1179,6 +1242,7 @@ cdef inline Py_ssize_t scan_delete(
 
 
 def decode_save_inventory_items(object body, object layout="packed"):
+    """The body of SaveInventoryItems: (character guid, operation id, `INVENTORY_ITEM` batch)."""
     cdef const Layout* wire = layout_of(layout)
     cdef Bytes source = Bytes(body)
     cdef Py_ssize_t count = scan_save(source.data, 0, source.size, wire)
@@ -1196,6 +1260,7 @@ def decode_save_inventory_items(object body, object layout="packed"):
 
 
 def encode_delete_inventory_items(object character_guid, object operation_id, object slots):
+    """DeleteInventoryItems 0x0F as a whole frame; ``slots`` is a uint16 array, no slot twice."""
     cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
     cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
     check_array("slots", slots, SLOT)
@@ -1215,6 +1280,7 @@ def encode_delete_inventory_items(object character_guid, object operation_id, ob
 
 
 def decode_delete_inventory_items(object body):
+    """The body of DeleteInventoryItems: (character guid, operation id, uint16 slots)."""
     cdef Bytes source = Bytes(body)
     cdef Py_ssize_t count = scan_delete(source.data, 0, source.size)
     cdef cnp.ndarray slots = new_array(SLOT, 2, count)
@@ -1243,6 +1309,7 @@ def encode_inventory_operation_result(
     object character_guid, object operation_id, object operation_type, object success,
     object opcode=RESULT,
 ):
+    """InventoryOperationResult as a whole frame; type 0 save, 1 delete; opcode 0x0A or 0x0B."""
     cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
     cdef uint32_t operation = number("operation_id", operation_id, 0xFFFFFFFF)
     cdef uint8_t kind = number("operation_type", operation_type, 1)
@@ -1256,6 +1323,7 @@ def encode_inventory_operation_result(
 
 
 def decode_inventory_operation_result(object body):
+    """The body of InventoryOperationResult: (character guid, operation id, type, success)."""
     cdef Bytes source = Bytes(body)
     cdef const uint8_t* data = source.data
     need("InventoryOperationResult", 0, 14, source.size)
@@ -1283,6 +1351,11 @@ cdef struct Counts:
 def encode_commit_inventory(
     object operation_id, object participants, object reason=0, object flags=0
 ):
+    """CommitInventory 0x80 as a whole frame.
+
+    ``operation_id`` u64, ``reason`` u8, ``flags`` `CommitFlags` bits; batches valid and with
+    every item named. A rule that the realm would refuse raises `BatchError` here.
+    """
     cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
     cdef uint8_t why = number("reason", reason, 0xFF)
     cdef uint8_t bits = number("flags", flags, 0xFF)
@@ -1588,6 +1661,7 @@ cdef int fill_protocol_3(
 
 
 def decode_commit_inventory(object body):
+    """The body of one CommitInventory as `Commits` of one operation."""
     cdef Bytes source = Bytes(body)
     cdef Counts counts
     cdef Filling filling = Filling()
@@ -1611,6 +1685,14 @@ def decode_commits(
     object buffer, object offset=0, object layout=None, bint replace=False,
     Py_ssize_t max_body_size=MAX_BODY_SIZE, Py_ssize_t max_items=MAX_CHUNK_ITEMS,
 ):
+    """The run of complete frames at ``offset`` that carry operations: (commits, offset behind).
+
+    Without ``layout`` these are protocol 4's CommitInventory, with one protocol 3's
+    SaveInventoryItems (``replace`` sets REPLACE on them) and DeleteInventoryItems, with epoch
+    and version 0. The run ends before a frame that is incomplete, of another opcode or
+    broken, and once ``max_items`` records are reached; if the first frame is broken,
+    `FramingError` is raised. Bad content is flagged in ``operations["fault"]``.
+    """
     cdef const Layout* wire = NULL
     if layout is not None:
         wire = layout_of(layout)
@@ -1684,6 +1766,10 @@ cdef inline uint8_t* write_commit_result(
 def encode_commit_inventory_result(
     object operation_id, object status, object participants, object message=""
 ):
+    """CommitInventoryResult 0x80 as a whole frame; participants are (guid, version) pairs.
+
+    A message of more than 65,535 bytes in UTF-8 is cut at a character's border.
+    """
     cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
     cdef uint8_t answer = number("status", status, 0xFF)
     cdef list pairs = list(participants)
@@ -1705,6 +1791,7 @@ def encode_commit_inventory_result(
 
 
 def decode_commit_inventory_result(object body):
+    """The body of CommitInventoryResult: (operation id, status, [(guid, version)], message)."""
     cdef Bytes source = Bytes(body)
     cdef const uint8_t* data = source.data
     cdef Py_ssize_t count, at, size, i
@@ -1743,6 +1830,11 @@ cdef int check_answered(object operations, object participants, object statuses)
 def encode_commit_results(
     object commits, object statuses, object versions, object messages=None
 ):
+    """The CommitInventoryResult frames of all operations, in order, as one bytes object.
+
+    ``statuses`` uint8, one an operation; ``versions`` uint64, one a participant; ``messages``
+    by the operation's index.
+    """
     cdef object operations = commits.operations
     cdef object participants = commits.participants
     check_answered(operations, participants, statuses)
@@ -1793,6 +1885,10 @@ def encode_commit_results(
 
 
 def encode_operation_results(object commits, object statuses, object opcode=RESULT):
+    """The InventoryOperationResult frames of protocol 3's operations, as one bytes object.
+
+    Status 0 and 1 are a success, every other one is not.
+    """
     # Each taken once: the arrays that are checked must be those that are read.
     cdef object operations = commits.operations
     cdef object participants = commits.participants

@@ -304,13 +304,15 @@ def split_frames(buffer: Any, max_body_size: int = MAX_BODY_SIZE) -> tuple[Struc
     view = _bytes(buffer)
     frames: list[tuple[int, int, int]] = []
     offset = 0
-    while len(view) - offset >= FRAME_HEADER_SIZE:
+    # Offsets are u32: what lies beyond is left for the next call.
+    size = min(len(view), U32_MAX)
+    while size - offset >= FRAME_HEADER_SIZE:
         opcode, length = struct.unpack_from("<BI", view, offset)
         if length > max_body_size:
             if not frames:
                 raise errors.over_limit("body length", offset + 1, length, max_body_size)
             break
-        if length > len(view) - offset - FRAME_HEADER_SIZE:
+        if length > size - offset - FRAME_HEADER_SIZE:
             break
         frames.append((opcode, offset + FRAME_HEADER_SIZE, length))
         offset += FRAME_HEADER_SIZE + length

@@ -1,5 +1,6 @@
 """Both twins are equal on everything: results, errors, their messages and attributes."""
 
+import inspect
 import struct
 
 import numpy as np
@@ -22,6 +23,7 @@ from codec_cases import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmoinv import codec
 from mmoinv.errors import ContentError, FramingError
 from mmoinv.records import PACKED, WIRE_LAYOUTS, Batch
 
@@ -278,3 +280,13 @@ def test_currencies(twins, deltas):
             1,
             [(7, 0, 0, twins[0].widen(np.empty(0, PACKED.dtype)), slots(), given_deltas)],
         )
+
+
+def test_both_say_the_same_of_themselves(twins):
+    """The compiled functions carry the specification's own docstrings."""
+    for name in codec.__all__:
+        if name == "CODEC":
+            continue
+        texts = {inspect.getdoc(getattr(twin, name)) for twin in twins}
+        assert len(texts) == 1, name
+        assert texts != {None}, name

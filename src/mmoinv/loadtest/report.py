@@ -5,6 +5,8 @@ Pure but for printing; targets and keys of the JSON are defined here and nowhere
 
 import json
 import platform
+import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,14 +194,18 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
 
 
 def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
-    """What to try next."""
+    """What to try next, as this user would have to type it."""
+    called = sys.argv[0]
+    name = called if Path(called).name == "mmoinv" and not shutil.which("mmoinv") else "mmoinv"
     console.print("\n[dim]What to try next:[/]")
-    for command, what in (
-        ("mmoinv loadtest --players 1000 --duration 30", "ten times the players"),
-        ("mmoinv loadtest --saves-per-s 5", "ten times the saves"),
-        ("mmoinv world add world-1 --database sqlite:///realm.db", "let a world in, then"),
-        ("mmoinv realm --database sqlite:///realm.db", "run a realm for it"),
+    for arguments, what in (
+        ("loadtest --players 1000 --duration 30", "ten times the players"),
+        ("loadtest --saves-per-s 5", "ten times the saves"),
+        ("world add world-1 --database sqlite:///realm.db", "let a world in, then"),
+        ("realm --database sqlite:///realm.db", "run a realm for it"),
     ):
-        console.print(f"  [bold]{command}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True)
+        console.print(
+            f"  [bold]{name} {arguments}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True
+        )
     if settings.json_path:
         console.print(f"[dim]The figures are in {settings.json_path}.[/]", highlight=False)
