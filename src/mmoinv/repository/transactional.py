@@ -69,7 +69,7 @@ class TransactionalRepository(InventoryRepository):
 
     def commit(self) -> OperationHandle:
         caller = _caller()
-        handle = self.commit_changes(list(self._gathered("commit").values()))
+        handle = self._commit_checked(list(self._gathered("commit").values()), 0)
         # Only now: a commit that raised leaves the transaction as it was.
         del self._transactions[caller]
         return handle
@@ -89,7 +89,11 @@ class TransactionalRepository(InventoryRepository):
             checked_changes(guid, saves, deletes, replace=replace, named=self.names_items)
             for guid, saves, deletes, replace in changes
         ]
-        wanted = [change for change in wanted if not change.is_empty]
+        return self._commit_checked(wanted, reason)
+
+    def _commit_checked(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+        """Change sets that `checked_changes` has made, here or when they were gathered."""
+        wanted = [change for change in changes if not change.is_empty]
         if not wanted:
             return OperationHandle.ended(OperationOutcome(0, 0, {}))
         checked_operation(wanted)
@@ -99,7 +103,7 @@ class TransactionalRepository(InventoryRepository):
 
     def _take(self, change: CharacterChanges) -> OperationHandle | None:
         if not self.in_transaction:
-            return self.commit_changes([change])
+            return self._commit_checked([change], 0)
         gathered = self._gathered("save")
         older = gathered.get(change.character_guid)
         gathered[change.character_guid] = older.then(change) if older else change
