@@ -11,6 +11,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.codec import sort_by_slot
 from mmoinv.errors import (
     JoinError,
     LinkError,
@@ -25,6 +27,7 @@ from mmoinv.errors import (
     MmoinvError,
     OperationPendingError,
 )
+from mmoinv.records import Batch
 from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcome
 from mmoinv.wire import (
     CharacterJoined,
@@ -46,11 +49,13 @@ from mmoinv.wire import (
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.link import RealmLink
 from mmoinv.world.operations import (
+    TYPE_SAVE,
     SentOperation,
     check_for_dialect,
     encode_commit,
     encode_for_protocol_3,
     refusal,
+    saved_by_packet,
 )
 from mmoinv.world.repository import WorldServerInventoryRepository
 
@@ -67,6 +72,14 @@ class ConnectorState(Enum):
     CONNECTED = "connected"
     LOST = "the link to the realm is lost"
     CLOSED = "closed"
+
+
+@dataclass(eq=False, slots=True)
+class _Join:
+    """A join that was asked for; without waiters it is given back when it comes."""
+
+    future: asyncio.Future[JoinedCharacter]
+    waiters: int = 0
 
 
 class RealmConnector:
@@ -92,6 +105,7 @@ class RealmConnector:
         dialect: int = 0,
         max_pending: int = 10_000,
         connect_timeout_s: float = 10.0,
+        join_timeout_s: float = 30.0,
         world_server_id: int | None = None,
     ) -> None:
         self.host = host
@@ -105,6 +119,7 @@ class RealmConnector:
         self.on_packet_sent: Callable[[int], object] | None = None
         self._secret = secret
         self._connect_timeout_s = connect_timeout_s
+        self._join_timeout_s = join_timeout_s
         self._world_server_id = world_server_id
         self._state = ConnectorState.NEW
         self._lost_reason = ""
@@ -112,7 +127,8 @@ class RealmConnector:
         self._link: RealmLink | None = None
         self._logon: asyncio.Future[LogonAccepted] | None = None
         self._characters: dict[int, JoinedCharacter] = {}
-        self._joins: dict[int, asyncio.Future[JoinedCharacter]] = {}
+        self._joins: dict[int, _Join] = {}
+        self._leaving: set[int] = set()
         # Guards everything that commits from other threads touch.
         self._lock = threading.RLock()
         self._pending: PendingOperations[SentOperation] = PendingOperations(max_pending)
@@ -225,13 +241,22 @@ class RealmConnector:
         """
         if self._state is ConnectorState.CLOSED:
             return
-        if self._state is ConnectorState.CONNECTED:
-            await self.flush(timeout_s)
-        self._state = ConnectorState.CLOSED
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._link is not None:
-            await self._link.close()
+        try:
+            if self._state is ConnectorState.CONNECTED:
+                await self.flush(timeout_s)
+        finally:
+            # Also if the wait is cancelled: no handle is left that nobody will ever end.
+            self._state = ConnectorState.CLOSED
+            for task in tuple(self._tasks):
+                task.cancel()
+            self._abandon_pending()
+            self._fail_joins(LinkError("the connector was closed"))
+            self._characters.clear()
+            self._wake_idle()
+            if self._link is not None:
+                await self._link.close()
+
+    def _abandon_pending(self) -> None:
         with self._lock:
             abandoned = self._pending.drop_all()
         for operation in abandoned:
@@ -248,8 +273,6 @@ class RealmConnector:
                     handle.character_guids,
                 )
             )
-        self._characters.clear()
-        self._wake_idle()
 
     async def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until every operation taken so far is answered; False if the time ran out or the
@@ -275,25 +298,59 @@ class RealmConnector:
         link = self._connected("join")
         if character_guid in self._characters:
             raise JoinError(f"character {character_guid} is joined here already", character_guid)
-        future = self._joins.get(character_guid)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            self._joins[character_guid] = future
+        join = self._joins.get(character_guid)
+        if join is None:
+            join = _Join(asyncio.get_running_loop().create_future())
+            self._joins[character_guid] = join
             link.wire.request_join(character_guid)
             link.flush()
-        return await asyncio.shield(future)
+        join.waiters += 1
+        told = False
+        try:
+            async with asyncio.timeout(self._join_timeout_s):
+                character = await asyncio.shield(join.future)
+            told = True
+            return character
+        except TimeoutError:
+            raise JoinError(
+                f"character {character_guid}: the realm at {self.host}:{self.port} did not answer "
+                f"the join within {self._join_timeout_s:g} s; try again",
+                character_guid,
+            ) from None
+        finally:
+            join.waiters -= 1
+            # Granted, and cancelled before this task was told so.
+            granted = join.future.done() and join.future.exception() is None
+            if granted and not told and not join.waiters:
+                self._give_back(join.future.result())
+
+    def _give_back(self, character: JoinedCharacter) -> None:
+        """Give the session of a character back that nobody asks for any more."""
+        if self._characters.get(character.guid) is character:
+            del self._characters[character.guid]
+        if self._link is not None:
+            self._link.wire.send_left(character.guid, character.epoch, LeaveReason.UNKNOWN)
+            self._link.flush()
 
     async def leave(self, character_guid: int, reason: int = LeaveReason.LOGOUT) -> None:
-        """Wait for the answers to a character's operations, then give its session back."""
+        """Wait for the answers to a character's operations, then give its session back.
+
+        Meanwhile a commit for it raises `JoinError`, and nothing of it is taken.
+        """
         self._connected("leave")
         if character_guid not in self._characters:
             raise JoinError(f"character {character_guid} is not joined here", character_guid)
-        if not await self._wait_idle(character_guid, None):
-            raise LinkError(
-                f"character {character_guid} cannot leave: {self._lost_reason}. Its pending "
-                "operations may or may not be saved."
-            )
-        character = self._characters.pop(character_guid, None)
+        # Or a game that goes on committing would never be let go.
+        self._leaving.add(character_guid)
+        try:
+            if not await self._wait_idle(character_guid, None):
+                raise LinkError(
+                    f"character {character_guid} cannot leave: {self._lost_reason}. Its pending "
+                    "operations may or may not be saved."
+                )
+            character = self._characters.pop(character_guid, None)
+        finally:
+            self._leaving.discard(character_guid)
         if character is not None and self._link is not None:
             self._link.wire.send_left(character_guid, character.epoch, reason)
             self._link.flush()
@@ -315,6 +372,14 @@ class RealmConnector:
         guids = tuple(change.character_guid for change in changes)
         with self._lock:
             self._connected("commit")
+            for guid in guids:
+                if guid in self._leaving or guid not in self._characters:
+                    state = "is leaving" if guid in self._leaving else "is not joined here"
+                    raise JoinError(
+                        f"character {guid} {state}; nothing was taken. Commit before it leaves, "
+                        "or once it has joined again.",
+                        guid,
+                    )
             if self.dialect.protocol == 4:
                 operation_id = self.node_epoch << 32 | next(self._numbers)
             else:
@@ -380,12 +445,22 @@ class RealmConnector:
             for change in sent.changes:
                 character = self._characters.get(change.character_guid)
                 if character is not None:
-                    character.items = change.applied_to(character.items)
+                    character.items = _read_only(change.applied_to(character.items))
                     character.version = versions.get(character.guid, character.version)
             sent.handle.succeed(OperationOutcome(operation_id, status, versions))
         else:
             guids = operation.character_guids
-            sent.handle.fail(refusal(status, message, operation_id, guids))
+            sent.handle.fail(
+                refusal(status, message, operation_id, guids, sent.saved_part)
+                if known
+                else OperationPendingError(
+                    f"operation {operation_id:#x} of character {', '.join(map(str, guids))} was "
+                    f"answered with status {status}, which this version does not know: it may or "
+                    "may not be saved. Join the character anew to see.",
+                    operation_id,
+                    guids,
+                )
+            )
             for other in behind:
                 self._short_ids.release(other.operation_id)
                 other.token.handle.fail(
@@ -427,12 +502,17 @@ class RealmConnector:
                 self._receive_result(event)
             case CharacterJoined(packet):
                 character = JoinedCharacter(
-                    packet.character_guid, packet.session_epoch, packet.version, packet.items
+                    packet.character_guid,
+                    packet.session_epoch,
+                    packet.version,
+                    _read_only(sort_by_slot(packet.items)),
                 )
-                future = self._joins.pop(character.guid, None)
-                self._characters[character.guid] = character
-                if future is not None and not future.done():
-                    future.set_result(character)
+                join = self._joins.pop(character.guid, None)
+                if join is None or not join.waiters:
+                    self._give_back(character)
+                else:
+                    self._characters[character.guid] = character
+                    join.future.set_result(character)
             case CharacterJoinFailed():
                 self._receive_join_failed(event)
             case LeaveRequested():
@@ -460,30 +540,31 @@ class RealmConnector:
             return
         sent = operation.token
         sent.unanswered.discard(event.operation_type)
-        sent.failed |= not event.success
-        sent.succeeded_packets += event.success
+        character = self._characters.get(event.character_guid)
+        if not event.success:
+            sent.failed = True
+        elif character is not None:
+            sent.saved_part = "saves" if event.operation_type == TYPE_SAVE else "deletes"
+            saved = saved_by_packet(event.operation_type, sent, character, self.dialect)
+            character.items = _read_only(saved)
+            character.version += 1
         if sent.unanswered:
             return
-        character = self._characters.get(event.character_guid)
-        version = sent.succeeded_packets + (character.version if character else 0)
-        message = "the realm said no without a reason, as protocol 3 does"
-        if sent.failed and sent.succeeded_packets:
-            message += "; a part of it may be saved: join the character anew"
         self._end(
             event.operation_id,
             CommitStatus.INTERNAL if sent.failed else CommitStatus.COMMITTED,
-            message,
-            {event.character_guid: version},
+            "the realm said no without a reason, as protocol 3 does",
+            {event.character_guid: character.version if character else 0},
         )
 
     def _receive_join_failed(self, event: CharacterJoinFailed) -> None:
-        future = self._joins.pop(event.character_guid, None)
+        join = self._joins.pop(event.character_guid, None)
         known = event.reason in JoinFailure.__members__.values()
         reason = JoinFailure(event.reason).sentence if known else f"reason {event.reason}"
         if event.message:
             reason = f"{reason} ({event.message})"
-        if future is not None and not future.done():
-            future.set_exception(
+        if join is not None and join.waiters:
+            join.future.set_exception(
                 JoinError(
                     f"character {event.character_guid} could not be joined: {reason}",
                     event.character_guid,
@@ -509,11 +590,14 @@ class RealmConnector:
             self._pending.link_lost()
             pending = len(self._pending)
         log.warning("%s; %d operations are pending", self._lost_reason, pending)
-        for future in self._joins.values():
-            if not future.done():
-                future.set_exception(error)
-        self._joins.clear()
+        self._fail_joins(error)
         self._wake_idle()
+
+    def _fail_joins(self, error: LinkError) -> None:
+        for join in self._joins.values():
+            if join.waiters:
+                join.future.set_exception(error)
+        self._joins.clear()
 
     # Waiting
 
@@ -555,6 +639,12 @@ class RealmConnector:
                 f"taken; {len(self._pending)} operations taken before are unanswered."
             )
         return self._link
+
+
+def _read_only(items: Batch) -> Batch:
+    """What is diffed against must not change under the game's hands unnoticed."""
+    items.setflags(write=False)
+    return items
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -16,7 +16,7 @@ from mmoinv.errors import (
     OperationRefusedError,
     RealmInternalError,
 )
-from mmoinv.records import SLOT
+from mmoinv.records import SLOT, Batch
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import CommitStatus, Dialect
 from mmoinv.world.characters import JoinedCharacter
@@ -40,7 +40,8 @@ class SentOperation:
     reason: int
     unanswered: set[int] = field(default_factory=set)
     failed: bool = False
-    succeeded_packets: int = 0
+    saved_part: str = ""
+    """Of protocol 3's two packets the one that is saved, though the other was refused."""
 
 
 def check_for_dialect(dialect: Dialect, changes: Sequence[CharacterChanges]) -> None:
@@ -89,6 +90,7 @@ def encode_for_protocol_3(
     assert dialect.layout is not None
     operation.unanswered.clear()
     operation.failed = False
+    operation.saved_part = ""
     if dialect.replace:
         operation.unanswered.add(TYPE_SAVE)
         items = change.applied_to(character.items)
@@ -108,6 +110,19 @@ def encode_for_protocol_3(
     return frames
 
 
+def saved_by_packet(
+    packet_type: int, operation: SentOperation, character: JoinedCharacter, dialect: Dialect
+) -> Batch:
+    """The inventory once one packet of protocol 3 is saved, whatever becomes of the other."""
+    (change,) = operation.changes
+    if dialect.replace:
+        return change.applied_to(character.items)
+    if packet_type == TYPE_SAVE:
+        return codec.apply_changes(character.items, change.saves, change.deletes[:0])
+    deletes = _others(character, change) if change.replace else change.deletes
+    return codec.apply_changes(character.items, change.saves[:0], deletes)
+
+
 def _others(
     character: JoinedCharacter, change: CharacterChanges
 ) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
@@ -117,16 +132,25 @@ def _others(
 
 
 def refusal(
-    status: int, message: str, operation_id: int, character_guids: Sequence[int]
+    status: int,
+    message: str,
+    operation_id: int,
+    character_guids: Sequence[int],
+    saved_part: str = "",
 ) -> OperationRefusedError:
-    """The error of a refused operation, by its status."""
+    """The error of a refused operation, by its status; ``saved_part`` is saved all the same."""
     kind = _ERRORS.get(status, RealmInternalError)
     known = status in CommitStatus.__members__.values()
     reason = message or (CommitStatus(status).sentence if known else f"status {status}")
     whom = ", ".join(map(str, character_guids))
+    fate = "Nothing of it is saved; its changes are still unsaved."
+    if saved_part:
+        fate = (
+            f"Its {saved_part} are saved, the rest is not: protocol 3 is not atomic. Committing "
+            "it again does no harm."
+        )
     return kind(
-        f"operation {operation_id:#x} of character {whom} was refused: {reason}. Nothing of it "
-        "is saved; its changes are still unsaved.",
+        f"operation {operation_id:#x} of character {whom} was refused: {reason}. {fate}",
         operation_id,
         character_guids,
     )
