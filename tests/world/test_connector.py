@@ -198,18 +198,24 @@ async def test_commits_from_a_thread_that_has_no_loop(silent, connector):
 
 
 async def test_asked_to_leave_it_saves_first(silent, connector):
-    left = asyncio.Event()
-    connector.on_leave_requested = lambda guid: left.set()
     await connector.join(7)
-    handle = connector.repository().save_item(7, potion(0, 1))
+    handles = [connector.repository().save_item(7, potion(0, 1))]
+    connector.on_leave_requested = lambda guid: handles.append(
+        connector.repository().save_item(guid, potion(1, 2))
+    )
     await silent.operations(1)
     silent.ask_to_leave(7)
     await asyncio.sleep(0.05)
-    assert connector.character(7) is not None
+    assert len(handles) == 2
+    with pytest.raises(JoinError, match="is leaving"):
+        connector.repository().save_item(7, potion(2, 3))
     silent.answer(0)
-    await handle
-    await asyncio.wait_for(left.wait(), 5)
-    assert connector.character(7) is None
+    await silent.operations(2)
+    assert connector.character(7) is not None
+    silent.answer(1, version=2)
+    await asyncio.gather(*handles)
+    while connector.character(7) is not None:
+        await asyncio.sleep(0.01)
     with pytest.raises(JoinError, match="not joined"):
         connector.repository().save_item(7, potion(0, 1))
 

@@ -21,3 +21,10 @@ class JoinedCharacter:
     epoch: int
     version: int
     items: Batch
+
+
+def read_only(items: Batch) -> Batch:
+    """The same batch, not to be written to: what is diffed against must not change under the
+    game's hands unnoticed."""
+    items.setflags(write=False)
+    return items

@@ -1,156 +1,303 @@
-"""Operations as a world sends them: change sets to frames, answers to outcomes.
+"""Operations on their way: sent in order, retried, and ended exactly once.
 
-One shape for protocol 4 (one packet, one answer) and protocol 3 (up to two of each). Knows the
-packets of item changes; no socket, no queue.
+Any thread may add one; the link's event loop sends and receives. Knows the link's frames, not
+how it connects, and no joins.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import asyncio
+import itertools
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from mmoinv import codec
-from mmoinv.commits import CommitFlags, ParticipantChanges
-from mmoinv.errors import (
-    InvalidOperationError,
-    OperationRefusedError,
-    RealmInternalError,
+from mmoinv.errors import MmoinvError, OperationPendingError
+from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcome
+from mmoinv.wire import (
+    CommitStatus,
+    Dialect,
+    OperationAnswered,
+    OperationResultReceived,
+    PendingOperation,
+    PendingOperations,
+    ShortOperationIds,
 )
-from mmoinv.records import SLOT, Batch
-from mmoinv.repository import CharacterChanges, OperationHandle
-from mmoinv.wire import CommitStatus, Dialect
-from mmoinv.world.characters import JoinedCharacter
+from mmoinv.world.characters import JoinedCharacter, read_only
+from mmoinv.world.frames import (
+    TYPE_SAVE,
+    SentOperation,
+    encode_commit,
+    encode_for_protocol_3,
+    refusal,
+    saved_by_packet,
+)
+from mmoinv.world.link import RealmLink
 
-Characters = Mapping[int, JoinedCharacter]
+log = logging.getLogger("mmoinv.world")
 
-TYPE_SAVE, TYPE_DELETE = 0, 1
-
-_ERRORS: dict[int, type[OperationRefusedError]] = {
-    kind.status: kind for kind in OperationRefusedError.__subclasses__()
-}
-
-
-@dataclass(eq=False, slots=True)
-class SentOperation:
-    """One operation with its handle; ``unanswered`` are the packet types of protocol 3 whose
-    results have not come yet."""
-
-    handle: OperationHandle
-    changes: Sequence[CharacterChanges]
-    reason: int
-    unanswered: set[int] = field(default_factory=set)
-    failed: bool = False
-    saved_part: str = ""
-    """Of protocol 3's two packets the one that is saved, though the other was refused."""
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.05, 2.0
 
 
-def check_for_dialect(dialect: Dialect, changes: Sequence[CharacterChanges]) -> None:
-    """Raise before anything is taken, if a dialect of protocol 3 cannot carry the operation."""
-    if dialect.layout is None:
-        return
-    if len(changes) > 1:
-        raise InvalidOperationError(
-            f"dialect {dialect.number} (protocol 3) carries one character in an operation, not "
-            f"{len(changes)}; nothing was taken. Log on with dialect 0, or commit one by one "
-            "where it need not be atomic.",
-            0,
-            [change.character_guid for change in changes],
-        )
-    for change in changes:
-        codec.narrow(change.saves, dialect.layout)
+class Operations:
+    """All operations of one connector that were taken and not answered.
 
+    ``characters`` is the connector's own table of joined characters, whose baselines follow
+    the answers. ``lock`` guards everything that commits from other threads touch.
+    """
 
-def encode_commit(
-    operation_id: int, operation: SentOperation, characters: Characters, repeated: bool
-) -> bytes:
-    """The CommitInventory frame, with the epochs and versions of this moment."""
-    replace = all(change.replace for change in operation.changes)
-    participants = []
-    for change in operation.changes:
-        character = characters[change.character_guid]
-        deletes = change.deletes
-        if change.replace and not replace:
-            # REPLACE is the operation's: beside an update it is spelled out.
-            deletes = _others(character, change)
-        participants.append(
-            ParticipantChanges(
-                change.character_guid, character.epoch, character.version, change.saves, deletes
+    def __init__(
+        self,
+        characters: dict[int, JoinedCharacter],
+        dialect: Dialect,
+        limit: int,
+        world_server_id: int | None,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.on_packet_sent: Callable[[int], object] | None = None
+        self._characters = characters
+        self._dialect = dialect
+        self._pending: PendingOperations[SentOperation] = PendingOperations(limit)
+        self._world_server_id = world_server_id
+        self._short_ids = ShortOperationIds(world_server_id or 0)
+        self._numbers = itertools.count(1)
+        self._node_epoch = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._link: RealmLink | None = None
+        self._sending_planned = False
+        self._idle: dict[int | None, list[asyncio.Future[None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def pending(self) -> list[PendingOperation[SentOperation]]:
+        """All of them, oldest first, each with its state."""
+        with self.lock:
+            return list(self._pending)
+
+    # The link comes and goes
+
+    def open(self, link: RealmLink, node_epoch: int) -> None:
+        """The logon is done: operations get their ids from the node epoch and can be sent."""
+        self._loop = asyncio.get_running_loop()
+        self._link = link
+        self._node_epoch = node_epoch
+        if self._world_server_id is None:
+            self._short_ids = ShortOperationIds(node_epoch)
+
+    def link_lost(self) -> None:
+        """What was sent is pending still, and may be applied or not."""
+        with self.lock:
+            self._link = None
+            self._pending.link_lost()
+        self._wake_idle()
+
+    def abandon(self, reason: str) -> None:
+        """Nothing more will be answered: end every handle and say what is known."""
+        with self.lock:
+            self._link = None
+            abandoned = self._pending.drop_all()
+        for operation in abandoned:
+            handle = operation.token.handle
+            sent = "was sent, but never answered: it may or may not be saved"
+            if operation.attempts == 0:
+                sent = "was never sent: it is not saved"
+            handle.fail(
+                OperationPendingError(
+                    f"operation {handle.operation_id:#x} of character "
+                    f"{', '.join(map(str, handle.character_guids))} {sent}. "
+                    f"{reason}",
+                    handle.operation_id,
+                    handle.character_guids,
+                )
             )
+        self._wake_idle()
+
+    # Taking and sending
+
+    def add(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+        """Take one operation; never blocks. `LinkBusyError` at the bound: nothing was taken."""
+        guids = tuple(change.character_guid for change in changes)
+        with self.lock:
+            if self._dialect.protocol == 4:
+                operation_id = self._node_epoch << 32 | next(self._numbers)
+            else:
+                operation_id = self._short_ids.take()
+            handle = OperationHandle(operation_id, guids)
+            try:
+                self._pending.add(operation_id, guids, SentOperation(handle, changes, reason))
+            except MmoinvError:
+                self._short_ids.release(operation_id)
+                raise
+            self._plan_sending()
+        return handle
+
+    def _plan_sending(self) -> None:
+        """All operations of one turn of the loop leave in one write."""
+        with self.lock:
+            if self._sending_planned or self._loop is None:
+                return
+            self._sending_planned = True
+            if _running_loop() is self._loop:
+                self._loop.call_soon(self._send_ready)
+            else:
+                self._loop.call_soon_threadsafe(self._send_ready)
+
+    def _send_ready(self) -> None:
+        with self.lock:
+            self._sending_planned = False
+            link = self._link
+            if link is None:
+                return
+            ready = self._pending.ready()
+        for operation in ready:
+            try:
+                frames = self._encode(operation)
+            except (MmoinvError, KeyError) as error:
+                log.warning("operation %#x was not sent: %s", operation.operation_id, error)
+                self._end(operation.operation_id, CommitStatus.INVALID, str(error), {})
+                continue
+            link.wire.send_bytes(frames)
+            if self.on_packet_sent is not None:
+                self.on_packet_sent(len(frames))
+        link.flush()
+
+    def _encode(self, operation: PendingOperation[SentOperation]) -> bytes:
+        if self._dialect.protocol == 4:
+            return encode_commit(
+                operation.operation_id, operation.token, self._characters, operation.repeated
+            )
+        return encode_for_protocol_3(
+            operation.operation_id, operation.token, self._characters, self._dialect
         )
-    flags = (CommitFlags.REPLACE if replace else 0) | (CommitFlags.REPEATED if repeated else 0)
-    return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
 
+    # Answers
 
-def encode_for_protocol_3(
-    operation_id: int, operation: SentOperation, characters: Characters, dialect: Dialect
-) -> bytes:
-    """The Save and Delete frames of an operation; notes in it what is to be answered."""
-    (change,) = operation.changes
-    character = characters[change.character_guid]
-    assert dialect.layout is not None
-    operation.unanswered.clear()
-    operation.failed = False
-    operation.saved_part = ""
-    if dialect.replace:
-        operation.unanswered.add(TYPE_SAVE)
-        items = change.applied_to(character.items)
-        return codec.encode_save_inventory_items(
-            change.character_guid, operation_id, items, dialect.layout
+    def receive(self, event: OperationAnswered | OperationResultReceived) -> None:
+        """The realm has answered an operation, or one packet of it."""
+        if isinstance(event, OperationAnswered):
+            self._end(event.operation_id, event.status, event.message, dict(event.versions))
+        else:
+            self._receive_result(event)
+
+    def _end(self, operation_id: int, status: int, message: str, versions: dict[int, int]) -> None:
+        """An operation was answered: resolve its handle, and those that it takes along."""
+        known = status in CommitStatus.__members__.values()
+        verdict = CommitStatus(status) if known else CommitStatus.INTERNAL
+        with self.lock:
+            operation, behind = self._pending.answered(operation_id, verdict)
+        if operation is None:
+            log.warning("the realm answered operation %#x, which is not pending", operation_id)
+            return
+        if verdict.is_retryable:
+            self._retry_later(operation)
+            return
+        self._short_ids.release(operation_id)
+        sent = operation.token
+        if verdict.is_success:
+            for change in sent.changes:
+                character = self._characters.get(change.character_guid)
+                if character is not None:
+                    character.items = read_only(change.applied_to(character.items))
+                    character.version = versions.get(character.guid, character.version)
+            sent.handle.succeed(OperationOutcome(operation_id, status, versions))
+        else:
+            guids = operation.character_guids
+            sent.handle.fail(
+                refusal(status, message, operation_id, guids, sent.saved_part)
+                if known
+                else OperationPendingError(
+                    f"operation {operation_id:#x} of character {', '.join(map(str, guids))} was "
+                    f"answered with status {status}, which this version does not know: it may or "
+                    "may not be saved. Join the character anew to see.",
+                    operation_id,
+                    guids,
+                )
+            )
+            for other in behind:
+                self._short_ids.release(other.operation_id)
+                other.token.handle.fail(
+                    refusal(
+                        status,
+                        f"it waited behind operation {operation_id:#x}, which was refused "
+                        f"({message or verdict.sentence}), and was never sent",
+                        other.operation_id,
+                        other.character_guids,
+                    )
+                )
+        self._wake_idle()
+        self._plan_sending()
+
+    def _retry_later(self, operation: PendingOperation[SentOperation]) -> None:
+        assert self._loop is not None
+        longest_s = min(RETRY_LONGEST_S, RETRY_FIRST_S * 2 ** min(operation.attempts, 10))
+        delay_s = random.uniform(longest_s / 2, longest_s)
+        self._loop.call_later(delay_s, self._retry, operation.operation_id)
+
+    def _retry(self, operation_id: int) -> None:
+        with self.lock:
+            self._pending.retry(operation_id)
+        self._plan_sending()
+
+    def _receive_result(self, event: OperationResultReceived) -> None:
+        with self.lock:
+            operation = self._pending.get(event.operation_id)
+        if operation is None or event.operation_type not in operation.token.unanswered:
+            log.warning("the realm answered operation %#x unasked", event.operation_id)
+            return
+        sent = operation.token
+        sent.unanswered.discard(event.operation_type)
+        character = self._characters.get(event.character_guid)
+        if not event.success:
+            sent.failed = True
+        elif character is not None:
+            sent.saved_part = "saves" if event.operation_type == TYPE_SAVE else "deletes"
+            saved = saved_by_packet(event.operation_type, sent, character, self._dialect)
+            character.items = read_only(saved)
+            character.version += 1
+        if sent.unanswered:
+            return
+        self._end(
+            event.operation_id,
+            CommitStatus.INTERNAL if sent.failed else CommitStatus.COMMITTED,
+            "the realm said no without a reason, as protocol 3 does",
+            {event.character_guid: character.version if character else 0},
         )
-    frames = b""
-    deletes = _others(character, change) if change.replace else change.deletes
-    if len(change.saves):
-        operation.unanswered.add(TYPE_SAVE)
-        frames += codec.encode_save_inventory_items(
-            change.character_guid, operation_id, change.saves, dialect.layout
-        )
-    if len(deletes) or not frames:
-        operation.unanswered.add(TYPE_DELETE)
-        frames += codec.encode_delete_inventory_items(change.character_guid, operation_id, deletes)
-    return frames
+
+    # Waiting
+
+    async def wait_idle(self, character_guid: int | None, timeout_s: float | None) -> bool:
+        """Until nothing is pending, of one character or at all; False if that can't be had."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._is_pending(character_guid):
+                    if self._link is None:
+                        return False
+                    future: asyncio.Future[None] = loop.create_future()
+                    self._idle.setdefault(character_guid, []).append(future)
+                    await future
+        except TimeoutError:
+            return False
+        return True
+
+    def _is_pending(self, character_guid: int | None) -> bool:
+        with self.lock:
+            if character_guid is None:
+                return len(self._pending) > 0
+            return self._pending.has_pending(character_guid)
+
+    def _wake_idle(self) -> None:
+        if not self._idle:
+            return
+        open_ = self._link is not None
+        for guid in [guid for guid in self._idle if not (open_ and self._is_pending(guid))]:
+            for future in self._idle.pop(guid):
+                if not future.done():
+                    future.set_result(None)
 
 
-def saved_by_packet(
-    packet_type: int, operation: SentOperation, character: JoinedCharacter, dialect: Dialect
-) -> Batch:
-    """The inventory once one packet of protocol 3 is saved, whatever becomes of the other."""
-    (change,) = operation.changes
-    if dialect.replace:
-        return change.applied_to(character.items)
-    if packet_type == TYPE_SAVE:
-        return codec.apply_changes(character.items, change.saves, change.deletes[:0])
-    deletes = _others(character, change) if change.replace else change.deletes
-    return codec.apply_changes(character.items, change.saves[:0], deletes)
-
-
-def _others(
-    character: JoinedCharacter, change: CharacterChanges
-) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    """The committed slots that a replacement leaves empty."""
-    slots = np.setdiff1d(character.items["slot"], change.saves["slot"])
-    return slots.astype(SLOT)
-
-
-def refusal(
-    status: int,
-    message: str,
-    operation_id: int,
-    character_guids: Sequence[int],
-    saved_part: str = "",
-) -> OperationRefusedError:
-    """The error of a refused operation, by its status; ``saved_part`` is saved all the same."""
-    kind = _ERRORS.get(status, RealmInternalError)
-    known = status in CommitStatus.__members__.values()
-    reason = message or (CommitStatus(status).sentence if known else f"status {status}")
-    whom = ", ".join(map(str, character_guids))
-    fate = "Nothing of it is saved; its changes are still unsaved."
-    if saved_part:
-        fate = (
-            f"Its {saved_part} are saved, the rest is not: protocol 3 is not atomic. Committing "
-            "it again does no harm."
-        )
-    return kind(
-        f"operation {operation_id:#x} of character {whom} was refused: {reason}. {fate}",
-        operation_id,
-        character_guids,
-    )
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,156 @@
+"""Operations as a world sends them: change sets to frames, answers to outcomes.
+
+One shape for protocol 4 (one packet, one answer) and protocol 3 (up to two of each). Knows the
+packets of item changes; no socket, no queue.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mmoinv import codec
+from mmoinv.commits import CommitFlags, ParticipantChanges
+from mmoinv.errors import (
+    InvalidOperationError,
+    OperationRefusedError,
+    RealmInternalError,
+)
+from mmoinv.records import SLOT, Batch
+from mmoinv.repository import CharacterChanges, OperationHandle
+from mmoinv.wire import CommitStatus, Dialect
+from mmoinv.world.characters import JoinedCharacter
+
+Characters = Mapping[int, JoinedCharacter]
+
+TYPE_SAVE, TYPE_DELETE = 0, 1
+
+_ERRORS: dict[int, type[OperationRefusedError]] = {
+    kind.status: kind for kind in OperationRefusedError.__subclasses__()
+}
+
+
+@dataclass(eq=False, slots=True)
+class SentOperation:
+    """One operation with its handle; ``unanswered`` are the packet types of protocol 3 whose
+    results have not come yet."""
+
+    handle: OperationHandle
+    changes: Sequence[CharacterChanges]
+    reason: int
+    unanswered: set[int] = field(default_factory=set)
+    failed: bool = False
+    saved_part: str = ""
+    """Of protocol 3's two packets the one that is saved, though the other was refused."""
+
+
+def check_for_dialect(dialect: Dialect, changes: Sequence[CharacterChanges]) -> None:
+    """Raise before anything is taken, if a dialect of protocol 3 cannot carry the operation."""
+    if dialect.layout is None:
+        return
+    if len(changes) > 1:
+        raise InvalidOperationError(
+            f"dialect {dialect.number} (protocol 3) carries one character in an operation, not "
+            f"{len(changes)}; nothing was taken. Log on with dialect 0, or commit one by one "
+            "where it need not be atomic.",
+            0,
+            [change.character_guid for change in changes],
+        )
+    for change in changes:
+        codec.narrow(change.saves, dialect.layout)
+
+
+def encode_commit(
+    operation_id: int, operation: SentOperation, characters: Characters, repeated: bool
+) -> bytes:
+    """The CommitInventory frame, with the epochs and versions of this moment."""
+    replace = all(change.replace for change in operation.changes)
+    participants = []
+    for change in operation.changes:
+        character = characters[change.character_guid]
+        deletes = change.deletes
+        if change.replace and not replace:
+            # REPLACE is the operation's: beside an update it is spelled out.
+            deletes = _others(character, change)
+        participants.append(
+            ParticipantChanges(
+                change.character_guid, character.epoch, character.version, change.saves, deletes
+            )
+        )
+    flags = (CommitFlags.REPLACE if replace else 0) | (CommitFlags.REPEATED if repeated else 0)
+    return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
+
+
+def encode_for_protocol_3(
+    operation_id: int, operation: SentOperation, characters: Characters, dialect: Dialect
+) -> bytes:
+    """The Save and Delete frames of an operation; notes in it what is to be answered."""
+    (change,) = operation.changes
+    character = characters[change.character_guid]
+    assert dialect.layout is not None
+    operation.unanswered.clear()
+    operation.failed = False
+    operation.saved_part = ""
+    if dialect.replace:
+        operation.unanswered.add(TYPE_SAVE)
+        items = change.applied_to(character.items)
+        return codec.encode_save_inventory_items(
+            change.character_guid, operation_id, items, dialect.layout
+        )
+    frames = b""
+    deletes = _others(character, change) if change.replace else change.deletes
+    if len(change.saves):
+        operation.unanswered.add(TYPE_SAVE)
+        frames += codec.encode_save_inventory_items(
+            change.character_guid, operation_id, change.saves, dialect.layout
+        )
+    if len(deletes) or not frames:
+        operation.unanswered.add(TYPE_DELETE)
+        frames += codec.encode_delete_inventory_items(change.character_guid, operation_id, deletes)
+    return frames
+
+
+def saved_by_packet(
+    packet_type: int, operation: SentOperation, character: JoinedCharacter, dialect: Dialect
+) -> Batch:
+    """The inventory once one packet of protocol 3 is saved, whatever becomes of the other."""
+    (change,) = operation.changes
+    if dialect.replace:
+        return change.applied_to(character.items)
+    if packet_type == TYPE_SAVE:
+        return codec.apply_changes(character.items, change.saves, change.deletes[:0])
+    deletes = _others(character, change) if change.replace else change.deletes
+    return codec.apply_changes(character.items, change.saves[:0], deletes)
+
+
+def _others(
+    character: JoinedCharacter, change: CharacterChanges
+) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    """The committed slots that a replacement leaves empty."""
+    slots = np.setdiff1d(character.items["slot"], change.saves["slot"])
+    return slots.astype(SLOT)
+
+
+def refusal(
+    status: int,
+    message: str,
+    operation_id: int,
+    character_guids: Sequence[int],
+    saved_part: str = "",
+) -> OperationRefusedError:
+    """The error of a refused operation, by its status; ``saved_part`` is saved all the same."""
+    kind = _ERRORS.get(status, RealmInternalError)
+    known = status in CommitStatus.__members__.values()
+    reason = message or (CommitStatus(status).sentence if known else f"status {status}")
+    whom = ", ".join(map(str, character_guids))
+    fate = "Nothing of it is saved; its changes are still unsaved."
+    if saved_part:
+        fate = (
+            f"Its {saved_part} are saved, the rest is not: protocol 3 is not atomic. Committing "
+            "it again does no harm."
+        )
+    return kind(
+        f"operation {operation_id:#x} of character {whom} was refused: {reason}. {fate}",
+        operation_id,
+        character_guids,
+    )
