@@ -75,7 +75,8 @@ class RealmConnector:
     default the lower bits of the node epoch).
 
     ``on_leave_requested(guid)`` is called when another world wants a character: commit what is
-    unsaved of it there and then, since right afterwards it leaves; ``on_packet_sent(size)`` with the bytes of each operation that is sent.
+    unsaved of it there and then, since right afterwards it leaves. ``on_packet_sent(size)`` is
+    called with the bytes of each operation that is sent.
     """
 
     def __init__(
