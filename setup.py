@@ -33,13 +33,14 @@ def extensions() -> list[Extension]:
             ("NPY_TARGET_VERSION", "NPY_1_25_API_VERSION"),
         ],
         extra_compile_args=["/O2"] if sys.platform == "win32" else ["-O3", "-funroll-loops"],
-        optional=choice == "auto",
     )
-    return cythonize(
-        [codec],
-        build_dir="build/cython",
-        compiler_directives={"language_level": "3"},
+    modules = cythonize(
+        [codec], build_dir="build/cython", compiler_directives={"language_level": "3"}
     )
+    for module in modules:
+        # Set here, because cythonize() forgets it.
+        module.optional = choice == "auto"
+    return modules
 
 
 class BuildPy(build_py):
