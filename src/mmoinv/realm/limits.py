@@ -9,7 +9,7 @@ class RealmLimits:
 
     max_group_operations: int = 512
     """Operations of one transaction."""
-    max_group_items: int = 1536
+    max_group_items: int = 2048
     """Records and deleted slots of one transaction, which bounds how long it takes."""
     gather_s: float = 0.0
     """How long a group may wait for more company while the database is idle."""
