@@ -36,33 +36,8 @@ def _choose(wanted: str) -> str:
 CODEC = _choose(os.environ.get("MMOINV_CODEC", ""))
 """``"compiled"`` or ``"python"``."""
 
-if TYPE_CHECKING or CODEC == "compiled":
+if TYPE_CHECKING:
     from mmoinv._codec import (
-        apply_changes,
-        decode_batch,
-        decode_commit_inventory,
-        decode_commit_inventory_result,
-        decode_commits,
-        decode_delete_inventory_items,
-        decode_inventory_operation_result,
-        decode_save_inventory_items,
-        diff,
-        encode_batch,
-        encode_commit_inventory,
-        encode_commit_inventory_result,
-        encode_commit_results,
-        encode_delete_inventory_items,
-        encode_inventory_operation_result,
-        encode_operation_results,
-        encode_save_inventory_items,
-        narrow,
-        sort_by_slot,
-        split_frames,
-        validate_batch,
-        widen,
-    )
-else:
-    from mmoinv._codec_py import (
         apply_changes,
         decode_batch,
         decode_commit_inventory,
@@ -112,3 +87,7 @@ __all__ = [
     "validate_batch",
     "widen",
 ]
+
+if not TYPE_CHECKING:
+    _chosen = import_module(MODULES[CODEC])
+    globals().update({name: getattr(_chosen, name) for name in __all__ if name != "CODEC"})

@@ -199,7 +199,10 @@ def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
     name = called if Path(called).name == "mmoinv" and not shutil.which("mmoinv") else "mmoinv"
     console.print("\n[dim]What to try next:[/]")
     for arguments, what in (
-        ("loadtest --players 1000 --duration 30", "ten times the players; the targets are made for 100"),
+        (
+            "loadtest --players 1000 --duration 30",
+            "ten times the players; the targets are made for 100",
+        ),
         ("loadtest --saves-per-s 5", "ten times the saves"),
         ("world add world-1 --database sqlite:///realm.db", "let a world in, then"),
         ("realm --database sqlite:///realm.db", "run a realm for it"),

@@ -12,9 +12,14 @@ from typing import Any
 from scramp import ScramClient, ScramException, ScramMechanism
 
 from mmoinv.errors import ConfigurationError, LogonError
+from mmoinv.wire.opcodes import LogonStatus
 
 MECHANISM = "SCRAM-SHA-256"
 ITERATIONS = 4096
+MAX_ITERATIONS = 1_000_000
+"""More than this a world does not compute: some tenths of a second that its game stands still."""
+SALT_SIZE = 16
+"""Bytes. The salt of a world that does not exist must not be told apart by its length."""
 MAX_WORLD_NAME = 64
 
 _Verifier = tuple[bytes, bytes, bytes, int]
@@ -22,11 +27,25 @@ _Verifier = tuple[bytes, bytes, bytes, int]
 
 
 def check_world_name(name: str) -> str:
-    """The name itself if it is 1 to 64 printable characters, else `ConfigurationError`."""
+    """The name itself if it is 1 to 64 printable characters, else `ConfigurationError`.
+
+    SCRAM writes names in a normal form (SASLprep): a name that has another one is refused
+    here, since it could never log on.
+    """
     if not 1 <= len(name) <= MAX_WORLD_NAME or not name.isprintable() or name != name.strip():
         raise ConfigurationError(
             f"world name {name!r} must be 1 to {MAX_WORLD_NAME} printable characters "
             "without spaces at its ends"
+        )
+    try:
+        first = str(ScramClient([MECHANISM], name, "-", c_nonce="-").get_client_first())
+    except ScramException as error:
+        raise ConfigurationError(f"world name {name!r} cannot be used: {error}") from None
+    escaped = name.replace("=", "=3D").replace(",", "=2C")
+    if first != f"n,,n={escaped},r=-":
+        raise ConfigurationError(
+            f"world name {name!r} has characters with more than one spelling (SASLprep); "
+            "take plain ones"
         )
     return name
 
@@ -34,14 +53,17 @@ def check_world_name(name: str) -> str:
 def make_verifier(secret: str, salt: bytes | None = None) -> str:
     """The verifier of a secret as text: ``SCRAM-SHA-256$iterations:salt$stored:server``.
 
-    ``salt`` is 12 or more bytes, random if not given. The secret cannot be had back from it.
+    ``salt`` is 16 random bytes if not given. The secret cannot be had back from the verifier.
     """
     if not secret:
         raise ConfigurationError("a world's secret must not be empty")
     mechanism = ScramMechanism(MECHANISM)
-    salt, stored_key, server_key, iterations = mechanism.make_auth_info(
-        secret, iteration_count=ITERATIONS, salt=salt
-    )
+    try:
+        salt, stored_key, server_key, iterations = mechanism.make_auth_info(
+            secret, iteration_count=ITERATIONS, salt=salt or secrets.token_bytes(SALT_SIZE)
+        )
+    except ScramException as error:
+        raise ConfigurationError(f"a world's secret cannot be used: {error}") from None
     encoded = [b64encode(part).decode() for part in (salt, stored_key, server_key)]
     return f"{MECHANISM}${iterations}:{encoded[0]}${encoded[1]}:{encoded[2]}"
 
@@ -56,7 +78,8 @@ def _parse_verifier(text: str) -> _Verifier:
         return b64decode(salt), b64decode(stored_key), b64decode(server_key), int(iterations)
     except ValueError:
         raise LogonError(
-            "the stored verifier of the world cannot be read; add the world again"
+            "the stored verifier of the world cannot be read; add the world again",
+            LogonStatus.INTERNAL,
         ) from None
 
 
@@ -73,7 +96,7 @@ def mock_verifier(world_name: str, key: bytes = _MOCK_KEY) -> _Verifier:
     def part(label: bytes) -> bytes:
         return hmac.digest(key, label + world_name.encode(), "sha256")
 
-    return part(b"salt")[:16], part(b"stored"), part(b"server"), ITERATIONS
+    return part(b"salt")[:SALT_SIZE], part(b"stored"), part(b"server"), ITERATIONS
 
 
 class WorldLogon:
@@ -93,6 +116,11 @@ class WorldLogon:
         """SCRAM's client-final message; `LogonError` if the realm's message makes no sense."""
         try:
             self._client.set_server_first(server_first)
+            if int(self._client.iterations) > MAX_ITERATIONS:
+                raise LogonError(
+                    f"the realm asks for {int(self._client.iterations)} iterations, "
+                    f"over the limit of {MAX_ITERATIONS}"
+                )
             return str(self._client.get_client_final())
         except ScramException as error:
             raise LogonError(f"the realm's challenge cannot be used: {error}") from None

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmoinv import codec
-from mmoinv.commits import CURRENCY
+from mmoinv.commits import CURRENCY, message_bytes
 from mmoinv.errors import FramingError, RecordError
 from mmoinv.records import Batch
 from mmoinv.wire.opcodes import Opcode
@@ -24,8 +24,19 @@ def frame(opcode: int, *parts: bytes) -> bytes:
     return struct.pack("<BI", opcode, len(body)) + body
 
 
+def _pack(packet: str, form: str, *values: int) -> bytes:
+    try:
+        return struct.pack(form, *values)
+    except struct.error as error:
+        numbers = ", ".join(map(repr, values))
+        raise RecordError(f"{packet}: {numbers} cannot be encoded: {error}") from None
+
+
 def _text(form: str, name: str, text: str, limit: int) -> bytes:
-    data = text.encode()
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise RecordError(f"{name} is no text that UTF-8 could hold") from None
     if len(data) > limit:
         raise RecordError(f"{name} has {len(data)} bytes in UTF-8, at most {limit} fit")
     return struct.pack(form, len(data)) + data
@@ -93,7 +104,7 @@ class LogonChallenge(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_CHALLENGE,
-            struct.pack("<BBQ", self.protocol, self.dialect, self.process_nonce),
+            _pack("LogonChallenge", "<BBQ", self.protocol, self.dialect, self.process_nonce),
             _str8("world name", self.world_name),
             _str16("client-first", self.client_first),
         )
@@ -124,7 +135,7 @@ class LogonChallengeAnswer(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_CHALLENGE,
-            struct.pack("<B", self.status),
+            _pack("LogonChallenge", "<B", self.status),
             _str16("server-first", self.server_first),
         )
 
@@ -169,9 +180,9 @@ class LogonProofAnswer(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_PROOF,
-            struct.pack("<B", self.status),
+            _pack("LogonProof", "<B", self.status),
             _str16("server-final", self.server_final),
-            struct.pack("<IBB", self.node_epoch, self.protocol, self.dialect),
+            _pack("LogonProof", "<IBB", self.node_epoch, self.protocol, self.dialect),
         )
 
     @classmethod
@@ -195,7 +206,7 @@ class RequestCharacterJoin(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.REQUEST_CHARACTER_JOIN, struct.pack("<QI", *self))
+        return frame(Opcode.REQUEST_CHARACTER_JOIN, _pack("RequestCharacterJoin", "<QI", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
@@ -219,13 +230,17 @@ class PlayerCharacterJoin(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
+        if self.currencies.dtype != CURRENCY:
+            raise RecordError(f"balances must have dtype CURRENCY, not {self.currencies.dtype}")
         return frame(
             Opcode.PLAYER_CHARACTER_JOIN,
-            struct.pack("<QIQ", self.character_guid, self.session_epoch, self.version),
+            _pack(
+                "PlayerCharacterJoin", "<QIQ", self.character_guid, self.session_epoch, self.version
+            ),
             codec.encode_batch(self.items),
-            struct.pack("<B", len(self.currencies)),
+            _pack("PlayerCharacterJoin", "<B", len(self.currencies)),
             self.currencies.tobytes(),
-            struct.pack("<I", len(self.opaque)),
+            _pack("PlayerCharacterJoin", "<I", len(self.opaque)),
             self.opaque,
         )
 
@@ -254,8 +269,9 @@ class PlayerCharacterJoinFailed(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.PLAYER_CHARACTER_JOIN_FAILED,
-            struct.pack("<QB", self.character_guid, self.reason),
-            _str16("message", self.message),
+            _pack("PlayerCharacterJoinFailed", "<QB", self.character_guid, self.reason),
+            # Cut rather than refused: an answer must get through.
+            _str16("message", message_bytes(self.message).decode()),
         )
 
     @classmethod
@@ -276,7 +292,7 @@ class PlayerCharacterLeave(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PLAYER_CHARACTER_LEAVE, struct.pack("<QI", *self))
+        return frame(Opcode.PLAYER_CHARACTER_LEAVE, _pack("PlayerCharacterLeave", "<QI", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
@@ -296,7 +312,7 @@ class PlayerCharacterLeft(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PLAYER_CHARACTER_LEFT, struct.pack("<QIB", *self))
+        return frame(Opcode.PLAYER_CHARACTER_LEFT, _pack("PlayerCharacterLeft", "<QIB", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
@@ -315,7 +331,7 @@ class Ping(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PING, struct.pack("<BQ", *self))
+        return frame(Opcode.PING, _pack("Ping", "<BQ", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:

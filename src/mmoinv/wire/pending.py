@@ -7,6 +7,7 @@ encoded or who waits for it, and it knows no time: the shell says when to try ag
 from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from mmoinv.errors import LinkBusyError, OperationError
@@ -178,16 +179,27 @@ class PendingOperations(Generic[Token]):
 
     def _behind(self, operation: PendingOperation[Token]) -> list[PendingOperation[Token]]:
         """Everything that waits for this one, directly or through others, oldest first."""
-        found: dict[int, PendingOperation[Token]] = {}
-        open_ends = [operation]
+        behind: list[PendingOperation[Token]] = []
+        found: set[int] = set()
+        walked: set[int] = set()
+        open_ends = [(operation._order, operation)]
         while open_ends:
-            one = open_ends.pop()
+            # Oldest first: whoever comes to a queue first is then the oldest that ever will,
+            # so each queue is walked once, however long it is.
+            _, one = heappop(open_ends)
+            if one is not operation:
+                behind.append(one)
             for guid in one.character_guids:
-                for other in self._queues[guid]:
-                    if other._order > one._order and other.operation_id not in found:
-                        found[other.operation_id] = other
-                        open_ends.append(other)
-        return sorted(found.values(), key=lambda one: one._order)
+                if guid in walked:
+                    continue
+                walked.add(guid)
+                for other in reversed(self._queues[guid]):
+                    if other._order <= one._order:
+                        break
+                    if other.operation_id not in found:
+                        found.add(other.operation_id)
+                        heappush(open_ends, (other._order, other))
+        return behind
 
     def _remove(self, operation: PendingOperation[Token]) -> None:
         del self._operations[operation.operation_id]
@@ -199,7 +211,9 @@ class PendingOperations(Generic[Token]):
                     queue[0]._blockers -= 1
                     self._release(queue[0])
             else:
-                queue.remove(operation)
+                # Only a refusal ends an operation that others wait before, and it ends the
+                # newest first: this one is the last of its queue.
+                queue.pop()
             if not queue:
                 del self._queues[guid]
 

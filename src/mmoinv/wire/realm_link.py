@@ -43,10 +43,16 @@ class RealmLink(Link[RealmEvent]):
     """The realm's end. Runs of commits come as one `CommitsReceived`, decoded in one call."""
 
     TABLE: ClassVar[dict[LinkState, dict[int, str]]] = {
-        LinkState.CHALLENGE: {Opcode.LOGON_CHALLENGE: "_receive_challenge"},
-        LinkState.LOOKUP: {},
-        LinkState.PROOF: {Opcode.LOGON_PROOF: "_receive_proof"},
-        LinkState.GRANT: {},
+        LinkState.CHALLENGE: {
+            Opcode.LOGON_CHALLENGE: "_receive_challenge",
+            Opcode.PING: "_receive_ping",
+        },
+        LinkState.LOOKUP: {Opcode.PING: "_receive_ping"},
+        LinkState.PROOF: {
+            Opcode.LOGON_PROOF: "_receive_proof",
+            Opcode.PING: "_receive_ping",
+        },
+        LinkState.GRANT: {Opcode.PING: "_receive_ping"},
         # Save, Delete and Commit are taken by _receive_run.
         LinkState.OPEN: {
             Opcode.REQUEST_CHARACTER_JOIN: "_receive_join_request",
@@ -107,7 +113,10 @@ class RealmLink(Link[RealmEvent]):
             self._logon = RealmLogon(self.world_name, self._client_first, verifier, nonce)
             challenge = self._logon.challenge()
         except LogonError as error:
-            self._fail(LogonStatus.WRONG_CREDENTIALS, str(error))
+            self._fail(
+                LogonStatus(error.status or LogonStatus.WRONG_CREDENTIALS),
+                str(error),
+            )
             return self._take_events()
         self.state = LinkState.PROOF
         self._outgoing.append(LogonChallengeAnswer(LogonStatus.ACCEPTED, challenge).encode())
@@ -120,7 +129,7 @@ class RealmLink(Link[RealmEvent]):
         if proved:
             self._events.append(LogonProved(self.world_name))
         else:
-            self._fail(LogonStatus.WRONG_CREDENTIALS, "the proof is wrong")
+            self._fail(LogonStatus.WRONG_CREDENTIALS, "the world is unknown or its proof is wrong")
 
     def accept_logon(self, node_epoch: int) -> None:
         """Answer `LogonProved`: the link is open."""

@@ -6,7 +6,7 @@ Does not know what is pending (`mmoinv.wire.pending`) or what the game has open.
 from typing import Any, ClassVar
 
 from mmoinv import codec
-from mmoinv.errors import ConfigurationError, FramingError, LogonError
+from mmoinv.errors import ConfigurationError, LogonError
 from mmoinv.records import MAX_BODY_SIZE
 from mmoinv.wire.dialects import dialect_by_number
 from mmoinv.wire.events import (
@@ -40,15 +40,19 @@ class WorldLink(Link[WorldEvent]):
 
     TABLE: ClassVar[dict[LinkState, dict[int, str]]] = {
         LinkState.IDLE: {},
-        LinkState.CHALLENGE: {Opcode.LOGON_CHALLENGE: "_receive_challenge"},
-        LinkState.PROOF: {Opcode.LOGON_PROOF: "_receive_proof"},
+        LinkState.CHALLENGE: {
+            Opcode.LOGON_CHALLENGE: "_receive_challenge",
+            Opcode.PING: "_receive_ping",
+        },
+        LinkState.PROOF: {
+            Opcode.LOGON_PROOF: "_receive_proof",
+            Opcode.PING: "_receive_ping",
+        },
         LinkState.OPEN: {
             Opcode.PLAYER_CHARACTER_JOIN: "_receive_join",
             Opcode.PLAYER_CHARACTER_JOIN_FAILED: "_receive_join_failed",
             Opcode.PLAYER_CHARACTER_LEAVE: "_receive_leave",
-            Opcode.COMMIT_INVENTORY: "_receive_commit_result",
-            Opcode.INVENTORY_OPERATION_RESULT: "_receive_operation_result",
-            Opcode.INVENTORY_OPERATION_RESULT_2026: "_receive_operation_result",
+            # Answers are taken by _receive_frame: their opcode depends on the dialect.
             Opcode.PING: "_receive_ping",
         },
     }
@@ -146,14 +150,15 @@ class WorldLink(Link[WorldEvent]):
 
     # Answers
 
-    def _receive_commit_result(self, body: Any) -> None:
-        if self.dialect.protocol != 4:
-            self.skipped_packets += 1
-            return
-        self._events.append(OperationAnswered(*codec.decode_commit_inventory_result(body)))
+    def _receive_frame(self, opcode: int, body: Any) -> None:
+        # Only the dialect's own: 0x0A is another packet where results are 0x0B.
+        if self.state is not LinkState.OPEN or opcode != self.dialect.result_opcode:
+            super()._receive_frame(opcode, body)
+        elif self.dialect.protocol == 4:
+            self._events.append(OperationAnswered(*codec.decode_commit_inventory_result(body)))
+        else:
+            self._receive_operation_result(body)
 
     def _receive_operation_result(self, body: Any) -> None:
-        if self.dialect.protocol != 3:
-            raise FramingError("InventoryOperationResult is out of place on protocol 4")
         guid, operation_id, kind, success = codec.decode_inventory_operation_result(body)
         self._events.append(OperationResultReceived(guid, operation_id, kind, bool(success)))
