@@ -3,11 +3,29 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from mmoinv.wire import LogonProved, LogonRequested, RealmLink, WorldLink, make_verifier
+import numpy as np
+
+from mmoinv import codec
+from mmoinv.commits import CURRENCY, ParticipantChanges
+from mmoinv.records import InventoryItemData, batch_of, slots_of
+from mmoinv.wire import (
+    LogonProved,
+    LogonRequested,
+    PlayerCharacterJoin,
+    RealmLink,
+    WorldLink,
+    make_verifier,
+)
 
 SECRET = "correct horse battery staple"
 VERIFIER = make_verifier(SECRET, b"salt of the tests")
 NODE_EPOCH = 41
+ITEMS = batch_of(InventoryItemData(2589, 0xFF17, 3, item_guid=9), InventoryItemData(5, 0xFF18))
+ITEMS["item_guid"][1] = 10
+COMMIT = codec.encode_commit_inventory(
+    1 << 32 | 1, [ParticipantChanges(7, 1, 0, ITEMS, slots_of(0xFF19))]
+)
+JOIN = PlayerCharacterJoin(7, 1, 0, ITEMS, np.empty(0, CURRENCY))
 
 Cut = Callable[[bytes], Iterable[bytes]]
 
@@ -48,3 +66,13 @@ def logged_on(dialect: int = 0, cut: Cut = whole) -> tuple[WorldLink, RealmLink]
     realm.accept_logon(NODE_EPOCH)
     pump(world, realm, cut)
     return world, realm
+
+
+def changes(world: WorldLink) -> bytes:
+    """Packets of item changes as this link's dialect writes them."""
+    if world.dialect.layout is None:
+        return COMMIT * 3
+    layout = world.dialect.layout
+    return codec.encode_save_inventory_items(
+        7, 5, ITEMS, layout
+    ) + codec.encode_delete_inventory_items(7, 5, slots_of(0xFF19))

@@ -2,16 +2,24 @@
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from links import NODE_EPOCH, SECRET, VERIFIER, bytewise, logged_on, pump, whole
+from links import (
+    COMMIT,
+    JOIN,
+    NODE_EPOCH,
+    SECRET,
+    VERIFIER,
+    bytewise,
+    changes,
+    logged_on,
+    pump,
+    whole,
+)
 
 from mmoinv import codec
-from mmoinv.commits import CURRENCY, ParticipantChanges
 from mmoinv.errors import ConfigurationError
-from mmoinv.records import InventoryItemData, batch_of, slots_of
 from mmoinv.wire import (
     CharacterJoined,
     CharacterJoinFailed,
@@ -28,18 +36,11 @@ from mmoinv.wire import (
     LogonStatus,
     OperationAnswered,
     OperationResultReceived,
-    PlayerCharacterJoin,
     RealmLink,
     WorldLink,
 )
-from mmoinv.wire.packets import LogonChallenge, Ping, RequestCharacterJoin
+from mmoinv.wire.packets import LogonChallenge, Ping
 
-ITEMS = batch_of(InventoryItemData(2589, 0xFF17, 3, item_guid=9), InventoryItemData(5, 0xFF18))
-ITEMS["item_guid"][1] = 10
-COMMIT = codec.encode_commit_inventory(
-    1 << 32 | 1, [ParticipantChanges(7, 1, 0, ITEMS, slots_of(0xFF19))]
-)
-JOIN = PlayerCharacterJoin(7, 1, 0, ITEMS, np.empty(0, CURRENCY))
 dialects = pytest.mark.parametrize("dialect", range(4))
 
 
@@ -56,16 +57,6 @@ def plain(events) -> list:
         else:
             result.append(event)
     return result
-
-
-def changes(world: WorldLink) -> bytes:
-    """Packets of item changes as this link's dialect writes them."""
-    if world.dialect.layout is None:
-        return COMMIT * 3
-    layout = world.dialect.layout
-    return codec.encode_save_inventory_items(
-        7, 5, ITEMS, layout
-    ) + codec.encode_delete_inventory_items(7, 5, slots_of(0xFF19))
 
 
 def conversation(dialect: int, cut) -> tuple[list, list]:
@@ -176,7 +167,7 @@ def test_wrong_credentials(verifier):
     pump(world, realm)
     realm.offer_challenge(verifier)
     at_world, at_realm = pump(world, realm)
-    assert at_realm == [LogonFailed("w", "the proof is wrong")]
+    assert at_realm == [LogonFailed("w", "the world is unknown or its proof is wrong")]
     assert [event.status for event in at_world] == [LogonStatus.WRONG_CREDENTIALS]
     assert "mmoinv world add" in at_world[0].reason
     assert world.state is realm.state is LinkState.CLOSED
@@ -192,6 +183,15 @@ def test_a_version_or_dialect_that_is_not_spoken(protocol, dialect):
     world.data_to_send()
     (refusal,) = world.receive_data(realm.data_to_send())
     assert refusal.status == LogonStatus.VERSION_REFUSED
+
+
+def test_a_verifier_that_cannot_be_read_is_the_realms_fault():
+    world, realm = WorldLink(), RealmLink()
+    world.begin_logon("w", SECRET, 1)
+    pump(world, realm)
+    (failed,) = realm.offer_challenge("no verifier")
+    assert "verifier" in failed.reason
+    assert [event.status for event in pump(world, realm)[0]] == [LogonStatus.INTERNAL]
 
 
 @pytest.mark.parametrize("proved", [False, True])
@@ -238,77 +238,33 @@ def test_a_proof_before_the_challenge_is_answered_breaks_the_link():
     assert isinstance(events[-1], LinkBroken)
 
 
-# Broken framing
-
-
-def broken(link, data: bytes) -> str:
-    events = link.receive_data(data)
-    assert isinstance(events[-1], LinkBroken), events
-    assert link.state is LinkState.BROKEN
-    assert link.receive_data(COMMIT) == []
-    assert link.broken_reason == events[-1].reason
-    return events[-1].reason
-
-
-def test_an_unknown_opcode_breaks_protocol_4():
-    assert "0x7F" in broken(logged_on()[1], b"\x7f\0\0\0\0")
-    assert "0x7F" in broken(logged_on()[0], b"\x7f\0\0\0\0")
-
-
-def test_an_unknown_opcode_is_skipped_and_counted_on_protocol_3():
-    world, realm = logged_on(1)
-    unknown = b"\x7f\3\0\0\0abc"
-    events = realm.receive_data(unknown + changes(world) + unknown)
-    assert len(events) == 1
-    assert realm.skipped_packets == 2
-    assert world.receive_data(unknown) == []
-    assert world.skipped_packets == 1
-
-
-def test_a_packet_of_the_wrong_direction_breaks_the_link():
-    assert "out of place" in broken(logged_on()[0], RequestCharacterJoin(7).encode())
-    result = codec.encode_inventory_operation_result(7, 5, 0, 1)
-    assert "protocol 4" in broken(logged_on()[0], result)
-
-
-def test_items_before_the_logon_break_the_link():
-    assert "out of place" in broken(RealmLink(), COMMIT)
-
-
-def test_a_body_above_the_limit_breaks_the_link_at_its_header():
-    assert "limit" in broken(logged_on()[1], b"\x80\x01\0\x10\0")
-    assert "limit" in broken(logged_on()[1], b"\x81\x01\0\x10\0")
-    # A stranger gets less.
-    assert "limit" in broken(RealmLink(), b"\x00\x01\x20\0\0")
-
-
-def test_what_came_before_broken_framing_counts():
-    _, realm = logged_on()
-    events = realm.receive_data(COMMIT + Ping(0, 1).encode() + COMMIT[:5] + b"\xff" * 200)
-    assert isinstance(events[0], CommitsReceived)
-    assert isinstance(events[-1], LinkBroken)
-    assert len(events) == 2
-
-
-@given(st.booleans(), st.integers(0, 3), st.lists(st.binary(max_size=60), max_size=8))
-def test_random_bytes_never_raise(at_realm, dialect, pieces):
-    for link in (logged_on(dialect)[at_realm], RealmLink() if at_realm else WorldLink()):
-        for piece in pieces:
-            link.receive_data(piece)
-        link.receive_eof()
-        assert link.is_over
-
-
-@given(st.integers(0, 3), st.data())
-def test_damaged_frames_never_raise(dialect, data):
-    world, realm = logged_on(dialect)
-    stream = bytearray(changes(world) + RequestCharacterJoin(7).encode())
-    for _ in range(data.draw(st.integers(1, 4))):
-        stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
-    realm.receive_data(stream)
-
-
 # Time and ends
+
+
+def test_a_ping_is_answered_during_the_logon():
+    """While the realm looks something up, a peer may ask whether it is still there."""
+    world, realm = WorldLink(), RealmLink()
+
+    def is_answered(link, state) -> None:
+        assert link.state is state
+        assert link.receive_data(Ping(0, 9).encode()) == []
+        assert link.data_to_send() == Ping(1, 9).encode()
+
+    is_answered(realm, LinkState.CHALLENGE)
+    world.begin_logon("world-1", SECRET, 77)
+    realm.receive_data(world.data_to_send())
+    is_answered(world, LinkState.CHALLENGE)
+    is_answered(realm, LinkState.LOOKUP)
+    realm.offer_challenge(VERIFIER)
+    world.receive_data(realm.data_to_send())
+    is_answered(realm, LinkState.PROOF)
+    realm.receive_data(world.data_to_send())
+    is_answered(world, LinkState.PROOF)
+    is_answered(realm, LinkState.GRANT)
+    realm.accept_logon(NODE_EPOCH)
+    pump(world, realm)
+    is_answered(world, LinkState.OPEN)
+    is_answered(realm, LinkState.OPEN)
 
 
 def test_silence_is_pinged_and_then_taken_for_death():

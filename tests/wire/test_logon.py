@@ -5,7 +5,13 @@ from base64 import b64decode
 import pytest
 
 from mmoinv.errors import ConfigurationError, LogonError
-from mmoinv.wire.logon import RealmLogon, WorldLogon, check_world_name, make_verifier
+from mmoinv.wire.logon import (
+    MAX_ITERATIONS,
+    RealmLogon,
+    WorldLogon,
+    check_world_name,
+    make_verifier,
+)
 
 # RFC 7677, section 3.
 CLIENT_NONCE = "rOprNGfwEbeRWgbNEkqO"
@@ -47,7 +53,9 @@ def test_an_unknown_world_is_challenged_like_a_known_one():
         challenges.append(realm.challenge())
     salts = [challenge.split(",")[1] for challenge in challenges]
     assert salts[0] == salts[1]
-    assert len(b64decode(salts[0][2:])) == 16
+    known = RealmLogon("w", WorldLogon("w", "x").first(), make_verifier("x")).challenge()
+    known_salt = known.split(",")[1]
+    assert len(b64decode(salts[0][2:])) == len(b64decode(known_salt[2:])) == 16
     assert all(challenge.endswith("i=4096") for challenge in challenges)
     assert not exchange("x", None)[0]
 
@@ -88,6 +96,33 @@ def test_secrets_stand_in_no_error_and_no_repr():
 def test_a_verifier_that_cannot_be_read_says_so(text):
     with pytest.raises(LogonError, match="verifier"):
         RealmLogon("w", WorldLogon("w", "secret").first(), text)
+
+
+def test_a_realm_cannot_make_a_world_compute_for_long():
+    world = WorldLogon("w", "secret", "abc")
+    world.first()
+    with pytest.raises(LogonError, match="iterations"):
+        world.answer(f"r=abcdef,s=W22ZaJ0SNY7soEsUEjb6gQ==,i={MAX_ITERATIONS + 1}")
+
+
+@pytest.mark.parametrize("secret", ["", "\x07", "\ud800"])
+def test_secrets_that_scram_cannot_write(secret):
+    with pytest.raises(ConfigurationError, match="secret"):
+        make_verifier(secret)
+
+
+@pytest.mark.parametrize("name", ["ª", "Ⅸ", "e\u0301", "\u0627 1"])
+def test_names_that_scram_writes_in_another_way_are_refused_early(name):
+    """They could be added to a realm and never log on."""
+    with pytest.raises(ConfigurationError):
+        check_world_name(name)
+
+
+@pytest.mark.parametrize("name", ["a,b", "a=b", "=2C", "é"])
+def test_names_that_scram_escapes_log_on(name):
+    world = WorldLogon(check_world_name(name), "secret")
+    realm = RealmLogon(name, world.first(), make_verifier("secret"))
+    assert realm.finish(world.answer(realm.challenge()))[0]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, " x", "x ", "a\nb", "\x00"])

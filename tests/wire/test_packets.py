@@ -65,7 +65,8 @@ def test_golden_bytes_of_a_join():
 
 
 def test_no_golden_bytes_without_a_packet():
-    assert GOLDEN.keys() == {*EXAMPLES, "PlayerCharacterJoin"}
+    logons = {f"logon of dialect {dialect}" for dialect in range(4)}
+    assert GOLDEN.keys() == {*EXAMPLES, "PlayerCharacterJoin"} | logons
 
 
 def test_bytes_by_hand():
@@ -129,6 +130,30 @@ def test_text_that_is_not_utf_8(kind, body):
 def test_text_that_does_not_fit():
     with pytest.raises(RecordError, match="world name"):
         LogonChallenge(4, 0, 0, "x" * 256, "").encode()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        LogonChallenge(4, 0, 1 << 64, "w", ""),
+        LogonProofAnswer(0, "", -1, 4, 0),
+        RequestCharacterJoin(-1),
+        PlayerCharacterLeft(GUID, 1 << 32, 0),
+        Ping(0, 1 << 64),
+        join()._replace(version=-1),
+        join()._replace(currencies=np.zeros(256, CURRENCY)),
+        join()._replace(currencies=np.zeros(1, "<i8")),
+        LogonProof("\ud800"),
+    ],
+)
+def test_what_cannot_be_encoded_is_an_error_of_ours(packet):
+    with pytest.raises(RecordError):
+        packet.encode()
+
+
+def test_a_message_that_is_too_long_is_cut_and_gets_through():
+    packet = PlayerCharacterJoinFailed(GUID, 2, "ä" * 40_000)
+    assert PlayerCharacterJoinFailed.decode(packet.encode()[5:]).message == "ä" * 32_767
 
 
 def test_a_ping_is_a_question_or_an_answer():

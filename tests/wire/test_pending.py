@@ -1,5 +1,7 @@
 """Pending operations: cases by name, and a state machine against a naive model."""
 
+from collections import deque
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -68,6 +70,43 @@ def test_refusal_spares_what_was_there_before():
     assert pending.ready() == []
     pending.answered(1, COMMITTED)
     assert ids(pending.ready()) == [4]
+
+
+def test_refusal_reaches_through_a_queue_that_is_met_twice():
+    """3 and 5 wait behind 2 by way of 8; 4 is found first by way of 9, but is younger than 3."""
+    pending = PendingOperations()
+    for number, guids in ((1, [7]), (2, [7, 8]), (3, [8, 9]), (4, [9, 7]), (5, [8, 7])):
+        pending.add(number, guids, None)
+    pending.ready()
+    assert ids(pending.answered(1, CONFLICT)[1]) == [2, 3, 4, 5]
+    assert len(pending) == 0
+    assert not any(pending.has_pending(guid) for guid in (7, 8, 9))
+
+
+def test_refusal_of_thousands_looks_at_each_once():
+    class CountedQueue(deque):
+        looked_at = 0
+
+        def counted(self, operations):
+            for operation in operations:
+                CountedQueue.looked_at += 1
+                yield operation
+
+        def __iter__(self):
+            return self.counted(super().__iter__())
+
+        def __reversed__(self):
+            return self.counted(super().__reversed__())
+
+    pending = PendingOperations()
+    pending.add(0, [7, 8], None)
+    for number in range(1, 5000):
+        pending.add(number, [7, 8], None)
+    pending._queues = {guid: CountedQueue(queue) for guid, queue in pending._queues.items()}
+    pending.ready()
+    assert ids(pending.answered(0, CONFLICT)[1]) == list(range(1, 5000))
+    assert 0 < CountedQueue.looked_at <= 2 * 5000
+    assert len(pending) == 0
 
 
 def test_a_retryable_answer_keeps_id_and_place():
