@@ -53,9 +53,11 @@ def test_worlds(tmp_path, capsys):
     assert main(["world", "list", "--database", url]) == 0
     assert "No world" in capsys.readouterr().out
     secrets = set()
-    for _ in range(2):
+    for is_again in (False, True):
         assert main(["world", "add", "world-1", "--database", url]) == 0
-        secrets.add(capsys.readouterr().out.splitlines()[-1])
+        said = capsys.readouterr().out
+        assert ("its earlier secret is void" in said) == is_again
+        secrets.add(said.splitlines()[-1])
     assert len(secrets) == 2
     assert main(["world", "list", "--database", url]) == 0
     assert capsys.readouterr().out.splitlines() == ["world-1"]
@@ -75,7 +77,6 @@ def test_a_secret_from_a_file(tmp_path, capsys):
         (["world", "add", "", "--database", "sqlite:///x.db"], "1 to 64"),
         (["world", "add", "w", "--database", "mysql://x"], "mysql"),
         (["world", "add", "w", "--database", "x.db"], "sqlite:///"),
-        (["world", "add", "w", "--database", "sqlite:////no/such/folder/x.db"], "/no/such/folder"),
         (["world", "add", "w", "--secret-file", "/no/such/file"], "/no/such/file"),
         (["realm", "--host", "0.0.0.0", "--database", "sqlite:///x.db"], "TLS"),
         (["realm", "--port", "70000", "--database", "sqlite:///x.db"], "70000"),
@@ -84,17 +85,41 @@ def test_a_secret_from_a_file(tmp_path, capsys):
         (["loadtest", "--world", "w"], "--realm"),
         (["loadtest", "--players", "1"], "2 players"),
         (["loadtest", "--worlds", "9", "--players", "2"], "world"),
+        (["loadtest", "--worlds", "0"], "world"),
         (["loadtest", "--duration", "0"], "--duration"),
+        (["loadtest", "--duration", "nan"], "--duration"),
+        (["loadtest", "--saves-per-s", "inf"], "--saves-per-s"),
+        (["loadtest", "--json", "no/such/folder/x.json"], "no/such/folder"),
+        (["loadtest", "--json", "."], "folder"),
         (["loadtest", "--database", "mysql://x"], "mysql"),
     ],
 )
-def test_errors_are_one_message_without_a_traceback(arguments, said, tmp_path, capsys, monkeypatch):
+def test_a_wrong_argument_is_one_message_and_exit_code_2(
+    arguments, said, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     output = capsys.readouterr()
     assert output.err.startswith("mmoinv: ")
     assert said in output.err
     assert "Traceback" not in output.err
+
+
+def test_what_the_machine_refuses_is_exit_code_1(capsys):
+    url = "sqlite:////no/such/folder/x.db"
+    assert main(["world", "add", "w", "--database", url]) == 1
+    output = capsys.readouterr()
+    assert "/no/such/folder" in output.err
+    assert "Traceback" not in output.err
+
+
+def test_a_codec_that_cannot_be_had(monkeypatch):
+    monkeypatch.setenv("MMOINV_CODEC", "nonsense")
+    result = run("--version")
+    assert result.returncode == 1
+    assert "MMOINV_CODEC='nonsense'" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert run("--help").returncode == 0
 
 
 def test_verbose_shows_where_an_error_comes_from(tmp_path):
@@ -103,6 +128,8 @@ def test_verbose_shows_where_an_error_comes_from(tmp_path):
     assert main(["world", "list", "--database", f"sqlite:///{file}"]) == 1
     with pytest.raises(StoreError):
         main(["--verbose", "world", "list", "--database", f"sqlite:///{file}"])
+    with pytest.raises(StoreError):
+        main(["world", "list", "--verbose", "--database", f"sqlite:///{file}"])
 
 
 def test_a_port_that_is_taken(tmp_path, capsys):
@@ -113,9 +140,7 @@ def test_a_port_that_is_taken(tmp_path, capsys):
     assert str(port) in capsys.readouterr().err
 
 
-def test_without_the_extra_the_load_test_says_what_to_install(tmp_path):
-    blocker = tmp_path / "sitecustomize.py"
-    blocker.write_text("import sys\nsys.modules['rich'] = None\n")
+def test_without_the_extra_the_load_test_says_what_to_install():
     code = "import sys; from mmoinv.cli import main; sys.exit(main(['loadtest']))"
     result = subprocess.run(
         [sys.executable, "-c", "import sys; sys.modules['rich'] = None\n" + code],

@@ -9,11 +9,11 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
-from mmoinv import __version__, codec, loops
+from mmoinv import __version__, loops
 from mmoinv.errors import ConfigurationError, MmoinvError
 
 DEFAULT_DATABASE = "sqlite:///realm.db"
@@ -27,21 +27,38 @@ Formatter = argparse.RawDescriptionHelpFormatter
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    options = parser().parse_args(arguments)
+    verbose = "--verbose" in (sys.argv if arguments is None else arguments)
     try:
+        options = parser().parse_args(arguments)
         return int(options.run(options))
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
     except MmoinvError as error:
-        if options.verbose:
+        if verbose:
             raise
         print(f"mmoinv: {error}", file=sys.stderr)
-        return 1
+        # What the machine refused, though it was rightly asked for, is no wrong usage.
+        is_usage = isinstance(error, ConfigurationError)
+        return 2 if is_usage and not isinstance(error.__cause__, (OSError, ImportError)) else 1
     except BrokenPipeError:
         # Whoever read our output has had enough.
         sys.stderr.close()
         return 1
+
+
+class _ShowVersion(argparse.Action):
+    """Loads the codec only when it is asked for: help must work without one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(f"mmoinv {__version__} ({_codec_name()} codec)")
+        parser.exit()
+
+
+def _codec_name() -> str:
+    from mmoinv.codec import CODEC
+
+    return CODEC
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,9 +78,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
     )
     root.add_argument(
-        "--version", action="version", version=f"mmoinv {__version__} ({codec.CODEC} codec)"
+        "--version", action=_ShowVersion, nargs=0, help="show the version and the codec in use"
     )
-    root.add_argument("--verbose", action="store_true", help="show where an error comes from")
+    _add_verbose(root)
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_realm(commands)
     _add_world(commands)
@@ -72,6 +89,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction  # The type has no public name.
+
+
+def _add_verbose(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--verbose", action="store_true", help="show where an error comes from")
 
 
 def _add_database(command: argparse.ArgumentParser, default: str | None) -> None:
@@ -109,6 +130,7 @@ def _add_realm(commands: "Commands[argparse.ArgumentParser]") -> None:
         default="info",
         help="default: %(default)s",
     )
+    _add_verbose(command)
     command.set_defaults(run=_run_realm)
 
 
@@ -136,9 +158,11 @@ def _add_world(commands: "Commands[argparse.ArgumentParser]") -> None:
         type=Path,
         help="read the secret from a file instead of making one up",
     )
+    _add_verbose(add)
     add.set_defaults(run=_run_world_add)
     listing = actions.add_parser("list", help="list the world servers", formatter_class=Formatter)
     _add_database(listing, DEFAULT_DATABASE)
+    _add_verbose(listing)
     listing.set_defaults(run=_run_world_list)
 
 
@@ -189,6 +213,7 @@ def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
     command.add_argument(
         "--plain", action="store_true", help="a line a second instead of the live table"
     )
+    _add_verbose(command)
     command.set_defaults(run=_run_loadtest)
 
 
@@ -223,7 +248,7 @@ async def _serve(options: argparse.Namespace) -> int:
             loop.add_signal_handler(getattr(signal, name), stop.set)
     async with RealmServer(options.database, host=options.host, port=options.port) as realm:
         print(
-            f"mmoinv {__version__} ({codec.CODEC} codec): the realm listens on "
+            f"mmoinv {__version__} ({_codec_name()} codec): the realm listens on "
             f"{options.host}:{realm.port}, its database is {options.database}. Ctrl-C stops it.",
             flush=True,
         )
@@ -251,7 +276,9 @@ async def _serve(options: argparse.Namespace) -> int:
 
 def _run_world_add(options: argparse.Namespace) -> int:
     secret = _read_secret(options.secret_file) if options.secret_file else None
-    shown = asyncio.run(_add_world_to(options.database, options.name, secret))
+    shown, is_new = asyncio.run(_add_world_to(options.database, options.name, secret))
+    if not is_new:
+        print(f"World {options.name!r} was there already: its earlier secret is void.")
     if secret is not None:
         print(f"World {options.name!r} may log on with the secret in {options.secret_file}.")
         return 0
@@ -260,12 +287,13 @@ def _run_world_add(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _add_world_to(database: str, name: str, secret: str | None) -> str:
+async def _add_world_to(database: str, name: str, secret: str | None) -> tuple[str, bool]:
     from mmoinv.realm import add_world
     from mmoinv.stores import open_store
 
     async with await open_store(database) as store:
-        return await add_world(store, name, secret)
+        is_new = await store.find_world(name) is None
+        return await add_world(store, name, secret), is_new
 
 
 def _run_world_list(options: argparse.Namespace) -> int:
@@ -285,12 +313,13 @@ async def _world_names(database: str) -> list[str]:
 
 
 def _run_loadtest(options: argparse.Namespace) -> int:
-    if find_spec("rich") is None:
+    try:
+        from rich.console import Console
+    except ImportError as error:
         raise ConfigurationError(
             "the load test needs the extra 'realm', which is not installed: "
             "pip install 'mmoinv[realm]'"
-        )
-    from rich.console import Console
+        ) from error
 
     from mmoinv.loadtest import LoadTestSettings, run_load_test
 
@@ -305,11 +334,9 @@ def _run_loadtest(options: argparse.Namespace) -> int:
             )
     elif options.world or options.secret or options.secret_file:
         raise ConfigurationError("--world and --secret go with --realm")
-    if options.duration <= 0 or options.saves_per_s <= 0:
-        raise ConfigurationError("--duration and --saves-per-s must be above 0")
     settings = LoadTestSettings(
         players=options.players,
-        worlds=options.worlds or (1 if options.realm else 2),
+        worlds=(1 if options.realm else 2) if options.worlds is None else options.worlds,
         duration_s=options.duration,
         saves_per_s=options.saves_per_s,
         database=options.database,
@@ -321,7 +348,29 @@ def _run_loadtest(options: argparse.Namespace) -> int:
         seed=options.seed,
         plain=options.plain,
     )
-    return run_load_test(settings, Console())
+    with _ended_by_signals():
+        return run_load_test(settings, Console())
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal unwind as Ctrl-C does, so that everything is cleared."""
+
+    def unwind(number: int, _: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {
+        number: signal.signal(number, unwind)
+        for number in numbers
+        # nohup's choice stands.
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -104,7 +104,9 @@ def test_refused_saves_miss_a_target():
 
 
 def test_what_was_not_measured_is_not_judged():
-    remote = run(play=measures(database_ms=()), all_at_once=measures(database_ms=()))
+    settings = LoadTestSettings(players=2, worlds=1, realm_host="127.0.0.1")
+    silent = measures(database_ms=())
+    remote = run(settings=settings, play=silent, all_at_once=silent)
     report = as_json(remote)
     assert report["database_ms"] == {"p50": None, "p99": None, "max": None}
     assert report["targets"]["database_p99_ms"]["passed"] is None
@@ -112,6 +114,25 @@ def test_what_was_not_measured_is_not_judged():
     output = io.StringIO()
     show(Console(file=output, width=120), remote, report)
     assert "n/a" in output.getvalue()
+
+
+@pytest.mark.parametrize("realm_host", ["", "127.0.0.1"])
+def test_a_run_that_measured_nothing_does_not_pass(realm_host):
+    settings = LoadTestSettings(players=2, worlds=1, realm_host=realm_host)
+    empty = run(settings=settings, play=Measures(), all_at_once=Measures(), packet_bytes_of={})
+    judged = targets(empty)
+    for name in ("rtt_p99_ms", "all_at_once_rtt_p99_ms", "save_of_40_items_bytes"):
+        assert judged[name]["passed"] is False
+    assert judged["database_p99_ms"]["passed"] is (None if realm_host else False)
+    assert as_json(empty)["passed"] is False
+
+
+def test_the_targets_fit_a_small_terminal():
+    output = io.StringIO()
+    slow = measures(rtt_ms=(12_345.6,))
+    show(Console(file=output, width=80), run(play=slow), as_json(run(play=slow)))
+    assert "transaction p99, all at once" in output.getvalue()
+    assert "saves refused or not taken" in output.getvalue()
 
 
 def test_the_last_screen_says_what_was_shown():

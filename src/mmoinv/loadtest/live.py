@@ -79,11 +79,16 @@ class LiveTable:
             self._console.print(
                 f"{elapsed_s:5.1f} s  {number(measures.rtt_ms.count / elapsed_s, 0)} saves/s  "
                 f"round trip p50 {number(measures.rtt_ms.percentile(50))} "
+                f"p95 {number(measures.rtt_ms.percentile(95))} "
                 f"p99 {number(measures.rtt_ms.percentile(99))} "
                 f"max {number(measures.rtt_ms.max())} ms  "
-                f"database p99 {number(measures.database_ms.percentile(99))} ms  "
+                f"database p50 {number(measures.database_ms.percentile(50))} "
+                f"p99 {number(measures.database_ms.percentile(99))} ms  "
+                f"group {number(measures.group_size.mean())}  "
+                f"packet {number(measures.packet_us.percentile(50), 0)} us  "
                 f"{number(measures.packet_bytes.mean(), 0)} bytes/save  "
-                f"pending {measures.pending}  refused {measures.refused}",
+                f"pending {measures.pending}  queue {measures.queue}  "
+                f"refused {measures.refused}",
                 highlight=False,
                 soft_wrap=True,
             )

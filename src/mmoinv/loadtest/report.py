@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -37,11 +38,13 @@ class RunFigures:
     """By ``packet_bytes_40_items`` and ``packet_bytes_119_items``."""
     findings: Findings
     played_s: float
+    """From the start to the last answer, at least the duration asked for."""
     deeds: dict[str, int] = field(default_factory=dict)
 
 
 def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
-    """Each target by name: value, limit, passed (None: not measured here, not judged)."""
+    """Each target by name: value, limit, passed. None is not judged: what only a realm of our
+    own would tell. Anything else that was not measured is a failure."""
     below = {
         "rtt_p99_ms": (run.play.rtt_ms.percentile(99), RTT_LIMIT_MS),
         "all_at_once_rtt_p99_ms": (run.all_at_once.rtt_ms.percentile(99), RTT_LIMIT_MS),
@@ -56,11 +59,15 @@ def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
             SAVE_LIMIT_BYTES,
         ),
     }
+
+    def unmeasured(name: str) -> bool | None:
+        return None if "database" in name and not run.settings.has_own_realm else False
+
     result: dict[str, dict[str, Any]] = {
         name: {
             "value": rounded(value),
             "limit": limit,
-            "passed": None if value is None else value < limit,
+            "passed": value < limit if value is not None else unmeasured(name),
         }
         for name, (value, limit) in below.items()
     }
@@ -128,41 +135,40 @@ def write_json(path: str, report: dict[str, Any]) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"the report cannot be written to {path}: {error.strerror}; the run itself is done"
-        ) from None
+        ) from error
 
 
 TARGET_NAMES = {
-    "rtt_p99_ms": ("round trip p99 while playing", "ms"),
-    "all_at_once_rtt_p99_ms": ("round trip p99, everyone at once", "ms"),
-    "database_p99_ms": ("database transaction p99 while playing", "ms"),
-    "all_at_once_database_p99_ms": ("database transaction p99, everyone at once", "ms"),
-    "largest_save_bytes": ("largest save while playing", "bytes"),
-    "save_of_40_items_bytes": ("whole inventory of 40 items", "bytes"),
+    "rtt_p99_ms": ("round trip p99, playing", "ms"),
+    "all_at_once_rtt_p99_ms": ("round trip p99, all at once", "ms"),
+    "database_p99_ms": ("transaction p99, playing", "ms"),
+    "all_at_once_database_p99_ms": ("transaction p99, all at once", "ms"),
+    "largest_save_bytes": ("largest save, playing", "bytes"),
+    "save_of_40_items_bytes": ("inventory of 40 items", "bytes"),
     "lost": ("records lost", ""),
     "doubled": ("records doubled", ""),
-    "refused": ("saves refused", ""),
+    "refused": ("saves refused or not taken", ""),
 }
 
 
 def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
     """The final screen: targets, what was shown, what to try next."""
-    table = Table(title="Targets")
-    for heading in ("target", "measured", "limit", "", ""):
+    # Fits a terminal of 80 columns.
+    table = Table(title="Targets", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for heading in ("target", "measured", "limit", "verdict"):
         table.add_column(heading, justify="right" if heading in ("measured", "limit") else "left")
     for name, target in report["targets"].items():
         label, unit = TARGET_NAMES[name]
         value, limit, passed = target["value"], target["limit"], target["passed"]
         places = 1 if unit == "ms" else 0
         verdict = {True: "[green]passed[/]", False: "[bold red]FAILED[/]", None: "n/a"}[passed]
-        room = f"{limit / value:,.0f} times below it" if passed and limit and value else ""
-        if passed and limit and value and limit / value < 2:
-            room = ""
+        if passed and limit and value and limit / value >= 2:
+            verdict += f", {limit / value:,.0f} times below"
         table.add_row(
             label,
             f"{number(value, places)} {unit}".strip(),
             f"{'<' if limit else ''} {number(limit, 0)} {unit}".strip(),
             verdict,
-            room,
         )
     console.print()
     console.print(table)
@@ -172,7 +178,7 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
     console.print(
         f"\n[bold]{run.settings.players} players[/] on {run.settings.worlds} world "
         f"server{'s' if run.settings.worlds > 1 else ''} saved "
-        f"[bold]{play.rtt_ms.count:,} times[/] in {run.played_s:.0f} s; each save reached the "
+        f"[bold]{play.rtt_ms.count:,} times[/] in {run.played_s:,.0f} s; each save reached the "
         f"database and was answered in {number(play.rtt_ms.percentile(50))} ms (median), "
         f"{number(play.rtt_ms.max())} ms at worst, and took "
         f"{number(play.packet_bytes.mean(), 0)} bytes on the wire.",

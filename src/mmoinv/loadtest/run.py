@@ -5,6 +5,7 @@ they do is in `world_process` and `realm_process`.
 """
 
 import asyncio
+import contextlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mmoinv.errors import ConfigurationError
+from mmoinv.errors import MmoinvError
 from mmoinv.loadtest.live import LiveTable, progress
 from mmoinv.loadtest.measures import Measures
 from mmoinv.loadtest.players import GUID_BASE, GUID_LAST
-from mmoinv.loadtest.processes import Child, messages
+from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.report import RunFigures, as_json, show, show_next_steps, write_json
 from mmoinv.loadtest.settings import LoadTestSettings, WorldSettings
@@ -30,27 +31,26 @@ from mmoinv.stores import open_store
 POLL_S = 0.1
 AHEAD_S = 0.5
 """How far in the future a phase is set, so that every process hears of it in time."""
+REFUSALS_SHOWN = 5
 SETTLE_S = 0.6
 """How long the realm's last figures may take to arrive."""
 
 
 def run_load_test(settings: LoadTestSettings, console: Console) -> int:
     """Run it; 0 if every target is met, 1 if not. Errors of mmoinv say what went wrong."""
-    if settings.players < 2:
-        raise ConfigurationError("a load test has at least 2 players")
-    if settings.worlds < 1 or settings.worlds > settings.players:
-        raise ConfigurationError("there must be at least one world, and a player for each")
-    if not settings.has_own_realm and settings.worlds != 1:
-        raise ConfigurationError("with --realm there is one world: leave --worlds out")
-    with tempfile.TemporaryDirectory(prefix="mmoinv-") as folder:
-        database = settings.database or f"sqlite:///{Path(folder, 'realm.db').as_posix()}"
+    settings.check()
+    with contextlib.ExitStack() as stack:
+        database = settings.database
+        if settings.has_own_realm and not database:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mmoinv-"))
+            database = f"sqlite:///{Path(folder, 'realm.db').as_posix()}"
         run = _Run(settings, console, database)
         try:
             figures = run.all_phases()
+        except ProcessDiedError as error:
+            raise first_cause(run.children, error) from None
         finally:
             run.end()
-        if settings.database:
-            asyncio.run(_clear(database))
     report = as_json(figures)
     show(console, figures, report)
     if settings.json_path:
@@ -68,7 +68,14 @@ class _Run:
         self._worlds: list[Child] = []
         self._measures = Measures()
         self._pending: dict[Child, int] = {}
+        self._refusals_shown = 0
+        self._has_saved = False
         self._finished = False
+
+    @property
+    def children(self) -> list[Child]:
+        """All processes that run, worlds first."""
+        return [*self._worlds, *([self._realm] if self._realm else [])]
 
     def all_phases(self) -> RunFigures:
         self._start()
@@ -83,9 +90,18 @@ class _Run:
         return RunFigures(self._settings, play, self._measures, sizes, findings, played_s, deeds)
 
     def end(self) -> None:
-        """End every process, worlds first, also after Ctrl-C."""
-        for child in (*self._worlds, *([self._realm] if self._realm else [])):
+        """End every process, worlds first, and clear the database, also after Ctrl-C."""
+        for child in self.children:
             child.end(gently=self._finished)
+        if self._settings.database and self._has_saved:
+            # An error that is on its way already is the one to see.
+            with contextlib.nullcontext() if self._finished else contextlib.suppress(MmoinvError):
+                asyncio.run(_clear(self._database))
+        elif not self._settings.has_own_realm and self._has_saved and not self._finished:
+            self._console.print(
+                "The load test's characters may still be stored at the realm: the next run with "
+                "as many players replaces them, and clears them at its end."
+            )
 
     # Phases
 
@@ -121,6 +137,7 @@ class _Run:
         self._wait_for("ready", None)
 
     def _set_up(self) -> None:
+        self._has_saved = True
         with progress(self._console) as bars:
             task = bars.add_task("Joining and filling bags", total=self._settings.players)
             self._ask("set_up", lambda: None, lambda count: bars.advance(task, count))
@@ -136,13 +153,15 @@ class _Run:
             results = self._ask(
                 "play", lambda: table.show(self._measures), None, (start_s, start_s + duration_s)
             )
+            # Behind its schedule a run takes longer than it was to; the rate must not hide that.
+            played_s = max(duration_s, time.monotonic() - start_s)
             self._settle()
             table.show(self._measures, last=True)
         deeds: dict[str, int] = {}
         for result in results:
             for name, count in result.items():
                 deeds[name] = deeds.get(name, 0) + count
-        return duration_s, deeds
+        return played_s, deeds
 
     def _all_at_once(self) -> dict[str, int]:
         self._console.print("\nNow everyone saves the whole inventory at the same instant ...")
@@ -196,8 +215,7 @@ class _Run:
             self._messages(left_s)
 
     def _messages(self, timeout_s: float) -> list[tuple[Child, str, Any]]:
-        children = [*self._worlds, *([self._realm] if self._realm else [])]
-        result = messages(children, timeout_s)
+        result = messages(self.children, timeout_s)
         for child, kind, payload in result:
             if kind != "sample":
                 continue
@@ -208,8 +226,15 @@ class _Run:
                 self._pending[child] = payload["pending"]
                 self._measures.pending = sum(self._pending.values())
                 for refusal in payload["refusals"]:
-                    self._console.print(f"[red]{child.name}: {refusal}[/]", highlight=False)
+                    self._show_refusal(f"{child.name}: {refusal}")
         return result
+
+    def _show_refusal(self, refusal: str) -> None:
+        self._refusals_shown += 1
+        if self._refusals_shown <= REFUSALS_SHOWN:
+            self._console.print(refusal, style="red", highlight=False, markup=False)
+        elif self._refusals_shown == REFUSALS_SHOWN + 1:
+            self._console.print("Further refusals are only counted.", style="red")
 
 
 def _merged(results: list[dict[int, bytes]]) -> dict[int, Batch]:

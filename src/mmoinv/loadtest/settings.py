@@ -1,6 +1,11 @@
 """What a load test is asked to do. Plain values that travel to the child processes."""
 
+import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
+
+from mmoinv.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,23 @@ class LoadTestSettings:
     def has_own_realm(self) -> bool:
         """Whether the load test starts the realm itself."""
         return not self.realm_host
+
+    def check(self) -> None:
+        """`ConfigurationError` if such a run cannot be; better now than at its end."""
+        if self.players < 2:
+            raise ConfigurationError("a load test has at least 2 players")
+        if self.worlds < 1 or self.worlds > self.players:
+            raise ConfigurationError("there must be at least one world, and a player for each")
+        if not self.has_own_realm and self.worlds != 1:
+            raise ConfigurationError("with --realm there is one world: leave --worlds out")
+        if not all(0 < value < math.inf for value in (self.duration_s, self.saves_per_s)):
+            raise ConfigurationError("--duration and --saves-per-s must be finite and above 0")
+        path = Path(self.json_path)
+        if self.json_path and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+            raise ConfigurationError(
+                f"the report cannot be written to {self.json_path}: that is a folder, or in one "
+                "that is not there or not writable"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from that moment, however late the world is. Told what to do, and reporting, thr
 """
 
 import asyncio
+import contextlib
 import gc
 import heapq
 import random
@@ -13,16 +14,20 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mmoinv import loops
-from mmoinv.errors import MmoinvError
+from mmoinv.errors import LinkBusyError, LinkError, MmoinvError
 from mmoinv.loadtest.players import GUID_BASE, Deed, Player, item_count_of
 from mmoinv.loadtest.settings import WorldSettings
 from mmoinv.records import Batch, empty_batch
 from mmoinv.repository import InventoryUnitOfWork, OperationHandle
-from mmoinv.world import RealmConnector
+from mmoinv.world import ConnectorState, RealmConnector
 
 SAMPLE_EVERY_S = 0.25
 JOINS_AT_ONCE = 64
 ANSWERED_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.5
+MAX_PENDING = 10_000
+LATE_SAVES_AT_ONCE = 32
+"""A world that is behind its schedule lets answers in after so many saves."""
 DEEDS_PER_SAVE = (1, 2, 3, 4)
 
 
@@ -47,7 +52,12 @@ class _World:
         settings = self._settings
         loop = asyncio.get_running_loop()
         async with RealmConnector(
-            settings.host, settings.port, world=settings.name, secret=settings.secret
+            settings.host,
+            settings.port,
+            world=settings.name,
+            secret=settings.secret,
+            # Everyone saves at once, and that must fit.
+            max_pending=max(MAX_PENDING, settings.players),
         ) as connector:
             self._connector = connector
             self._repository = connector.repository()
@@ -97,12 +107,16 @@ class _World:
         ]
         heapq.heapify(schedule)
         sampler = asyncio.create_task(self._report())
+        late = 0
         try:
             while schedule and schedule[0][0] < end_s:
                 delay_s = schedule[0][0] - time.monotonic()
                 if delay_s > 0:
                     await asyncio.sleep(delay_s)
                     continue
+                late += 1
+                if late % LATE_SAVES_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 due_s, index = schedule[0]
                 heapq.heapreplace(
                     schedule, (due_s + interval_s * self._rng.uniform(0.8, 1.2), index)
@@ -165,8 +179,14 @@ class _World:
     def _save(self, player: Player, due_s: float) -> None:
         unit = InventoryUnitOfWork(self._repository)
         unit.register_changes(player.guid, player.submitted, player.items)
+        try:
+            handle = unit.commit()
+        except LinkBusyError as error:
+            # Nothing was taken: it stays unsaved, and the player's next save carries it.
+            self._refused.append(str(error))
+            return
         player.submitted = player.items
-        self._watch(unit.commit(), due_s, player)
+        self._watch(handle, due_s, player)
 
     async def _saved_whole(self, player: Player, items: Batch) -> None:
         handle = self._repository.save_all_items(player.guid, items)
@@ -193,14 +213,15 @@ class _World:
         handle.add_done_callback(answered)
 
     async def _answers(self) -> None:
-        if self._open:
-            try:
-                await asyncio.wait_for(self._all_answered.wait(), ANSWERED_WITHIN_S)
-            except TimeoutError:
-                raise MmoinvError(
-                    f"{self._open} saves were not answered within {ANSWERED_WITHIN_S:.0f} s; "
-                    "they may or may not be saved"
-                ) from None
+        until_s = time.monotonic() + ANSWERED_WITHIN_S
+        while self._open:
+            fate = f"{self._open} saves were not answered: they may or may not be saved"
+            if self._connector.state is not ConnectorState.CONNECTED:
+                raise LinkError(f"the link to the realm was lost; {fate}")
+            if time.monotonic() > until_s:
+                raise MmoinvError(f"the realm was silent for {ANSWERED_WITHIN_S:.0f} s; {fate}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_answered.wait(), LOOK_EVERY_S)
 
     # Reporting
 

@@ -51,10 +51,10 @@ GUIDS_PER_EPOCH = 1 << 32
 class ConnectorState(Enum):
     """Where a connector is."""
 
-    NEW = "not connected yet"
-    CONNECTED = "connected"
+    NEW = "the connector is not connected yet"
+    CONNECTED = "the connector is connected"
     LOST = "the link to the realm is lost"
-    CLOSED = "closed"
+    CLOSED = "the connector is closed"
 
 
 @dataclass(eq=False, slots=True)
@@ -181,7 +181,7 @@ class RealmConnector:
     async def connect(self) -> None:
         """Connect and log on. `LinkError` if nobody listens, `LogonError` if the realm refuses."""
         if self._state is not ConnectorState.NEW:
-            raise LinkError(f"the connector connects once; it is {self._state.value}")
+            raise LinkError(f"a connector connects once: {self._state.value}")
         where = f"{self.host}:{self.port}"
         loop = asyncio.get_running_loop()
         self._logon = loop.create_future()
@@ -231,7 +231,7 @@ class RealmConnector:
             self._state = ConnectorState.CLOSED
             for task in tuple(self._tasks):
                 task.cancel()
-            self._operations.abandon(self._lost_reason or "The connector was closed.")
+            self._operations.abandon(self._lost_reason or "the connector was closed")
             self._fail_joins(LinkError("the connector was closed"))
             self._characters.clear()
             if self._link is not None:
@@ -411,7 +411,7 @@ class RealmConnector:
 
     def _link_lost(self, reason: str) -> None:
         """The connection is gone. What is pending stays pending, and says so."""
-        self._lost_reason = f"The link to the realm was lost: {reason}"
+        self._lost_reason = f"the link to the realm was lost: {reason}"
         error = LinkError(self._lost_reason)
         if self._logon is not None and not self._logon.done():
             self._logon.set_exception(error)
@@ -431,9 +431,9 @@ class RealmConnector:
 
     def _connected(self, verb: str) -> RealmLink:
         if self._state is not ConnectorState.CONNECTED or self._link is None:
-            reason = f" {self._lost_reason}." if self._lost_reason else ""
+            reason = self._lost_reason or self._state.value
             raise LinkError(
-                f"cannot {verb}: the connector is {self._state.value}.{reason} Nothing was "
+                f"cannot {verb}: {reason}. Nothing was "
                 f"taken; {len(self._operations)} operations taken before are unanswered."
             )
         return self._link

@@ -104,8 +104,7 @@ class Operations:
             handle.fail(
                 OperationPendingError(
                     f"operation {handle.operation_id:#x} of character "
-                    f"{', '.join(map(str, handle.character_guids))} {sent}. "
-                    f"{reason}",
+                    f"{', '.join(map(str, handle.character_guids))} {sent} ({reason})",
                     handle.operation_id,
                     handle.character_guids,
                 )
