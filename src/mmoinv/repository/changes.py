@@ -83,11 +83,6 @@ class CharacterChanges(NamedTuple):
         return apply_changes(items, self.saves, self.deletes)
 
 
-def no_changes(character_guid: int) -> CharacterChanges:
-    """An empty change set."""
-    return CharacterChanges(character_guid, NO_ITEMS, NO_SLOTS)
-
-
 def checked_changes(
     character_guid: int,
     saves: Batch,

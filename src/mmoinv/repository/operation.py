@@ -97,7 +97,7 @@ class OperationHandle:
             return True
         if timeout_s is not None and timeout_s <= 0:
             return False
-        if _running_loop() is not None:
+        if running_loop() is not None:
             raise self._unanswered("wait() would stop this thread's event loop: await the handle.")
         ended = threading.Event()
 
@@ -120,7 +120,7 @@ class OperationHandle:
                     future.set_result(None)
 
             def wake(_: OperationHandle) -> None:
-                if _running_loop() is loop:
+                if running_loop() is loop:
                     settle()
                 elif not loop.is_closed():
                     loop.call_soon_threadsafe(settle)
@@ -191,7 +191,8 @@ class OperationHandle:
         return f"<OperationHandle {self.operation_id:#x} of {whom}: {state}>"
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, None if there is none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -39,7 +39,7 @@ from mmoinv.wire import (
 )
 from mmoinv.world.characters import JoinedCharacter, read_only
 from mmoinv.world.frames import SentOperation, check_for_dialect
-from mmoinv.world.link import RealmLink
+from mmoinv.world.link import RealmServerLink
 from mmoinv.world.operations import Operations
 from mmoinv.world.repository import WorldServerInventoryRepository
 
@@ -105,7 +105,7 @@ class RealmConnector:
         self._join_timeout_s = join_timeout_s
         self._state = ConnectorState.NEW
         self._lost_reason = ""
-        self._link: RealmLink | None = None
+        self._link: RealmServerLink | None = None
         self._logon: asyncio.Future[LogonAccepted] | None = None
         self._characters: dict[int, JoinedCharacter] = {}
         self._joins: dict[int, _Join] = {}
@@ -188,7 +188,7 @@ class RealmConnector:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, self._link = await loop.create_connection(
-                    lambda: RealmLink(self._receive, self._link_lost), self.host, self.port
+                    lambda: RealmServerLink(self._receive, self._link_lost), self.host, self.port
                 )
                 self._link.wire.begin_logon(
                     self.world, self._secret, self.process_nonce, self.dialect.number
@@ -429,7 +429,7 @@ class RealmConnector:
                 join.future.set_exception(error)
         self._joins.clear()
 
-    def _connected(self, verb: str) -> RealmLink:
+    def _connected(self, verb: str) -> RealmServerLink:
         if self._state is not ConnectorState.CONNECTED or self._link is None:
             reason = self._lost_reason or self._state.value
             raise LinkError(

@@ -9,7 +9,7 @@ from mmoinv.wire import LinkBroken, WorldEvent, WorldLink
 TICK_S = 1.0
 
 
-class RealmLink(asyncio.Protocol):
+class RealmServerLink(asyncio.Protocol):
     """One connection to a realm. ``receive`` is called with each event, in order; ``lost`` once,
     with the reason, when the connection is gone."""
 

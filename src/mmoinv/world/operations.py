@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from mmoinv.errors import MmoinvError, OperationPendingError
 from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcome
+from mmoinv.repository.operation import running_loop
 from mmoinv.wire import (
     CommitStatus,
     Dialect,
@@ -31,7 +32,7 @@ from mmoinv.world.frames import (
     refusal,
     saved_by_packet,
 )
-from mmoinv.world.link import RealmLink
+from mmoinv.world.link import RealmServerLink
 
 log = logging.getLogger("mmoinv.world")
 
@@ -62,7 +63,7 @@ class Operations:
         self._numbers = itertools.count(1)
         self._node_epoch = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link: RealmLink | None = None
+        self._link: RealmServerLink | None = None
         self._sending_planned = False
         self._idle: dict[int | None, list[asyncio.Future[None]]] = {}
 
@@ -76,7 +77,7 @@ class Operations:
 
     # The link comes and goes
 
-    def open(self, link: RealmLink, node_epoch: int) -> None:
+    def open(self, link: RealmServerLink, node_epoch: int) -> None:
         """The logon is done: operations get their ids from the node epoch and can be sent."""
         self._loop = asyncio.get_running_loop()
         self._link = link
@@ -136,7 +137,7 @@ class Operations:
             if self._sending_planned or self._loop is None:
                 return
             self._sending_planned = True
-            if _running_loop() is self._loop:
+            if running_loop() is self._loop:
                 self._loop.call_soon(self._send_ready)
             else:
                 self._loop.call_soon_threadsafe(self._send_ready)
@@ -293,10 +294,3 @@ class Operations:
             for future in self._idle.pop(guid):
                 if not future.done():
                     future.set_result(None)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
