@@ -6,6 +6,7 @@ from store_operations import changes, commit, entry
 from mmoinv.commits import empty_commits, join_commits
 from mmoinv.records import WIDE
 from mmoinv.stores import Verdict
+from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.group import Stage, cut_points
 from mmoinv.stores.stored_rows import row_fault, row_text
 from mmoinv.wire.opcodes import CommitStatus
@@ -40,7 +41,10 @@ def test_nothing_is_cut_from_nothing() -> None:
 
 
 def test_outcomes_are_told_apart_by_entry() -> None:
-    stage = Stage([entry(commit(1, changes(1), changes(2))), entry(commit(2, changes(3)))])
+    stage = Stage(
+        [entry(commit(1, changes(1), changes(2))), entry(commit(2, changes(3)))],
+        CommittedInventories(),
+    )
     stage.statuses[:] = [2, 0]
     stage.versions[:] = [1, 2, 3]
     stage.messages[0] = "why"

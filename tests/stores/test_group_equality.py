@@ -24,7 +24,8 @@ from store_operations import (
 
 from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import Fault
-from mmoinv.stores import CommitEntry, CommitOutcome, Store, open_store, part
+from mmoinv.stores import CommitEntry, CommitOutcome, Store, part
+from mmoinv.stores.sqlite import SqliteStore
 
 CHARACTERS = [1, 2**63 - 1, 2**63, 2**64 - 2]
 STARTING = {guid: {23: 10 * n + 1, 24: 10 * n + 2} for n, guid in enumerate(CHARACTERS, 1)}
@@ -160,18 +161,26 @@ async def state(store: Store) -> list[Any]:
     return [owners.tolist(), items.tolist(), sessions]
 
 
-@pytest.fixture(scope="module", params=[2, 12], ids="whole from {} items".format)
+@pytest.fixture(
+    scope="module",
+    params=[(2, 8192), (2, 2), (12, 8192), (12, 0)],
+    ids=lambda param: "whole from {} items, {} characters cached".format(*param),
+)
 def databases(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Any, Store, Store]]:
+) -> Iterator[tuple[Any, SqliteStore, SqliteStore]]:
     """Two databases; what is stored of a character is read first from so many items on."""
     folder: Path = tmp_path_factory.mktemp("equality")
     patch = pytest.MonkeyPatch()
-    patch.setattr(part, "WHOLE_FROM_ITEMS", request.param)
+    whole_from, cached = request.param
+    patch.setattr(part, "WHOLE_FROM_ITEMS", whole_from)
     with asyncio.Runner() as runner:
         stores = [
-            runner.run(open_store(f"sqlite:///{folder / name}.db")) for name in ("group", "single")
+            SqliteStore(folder / "group.db", cached_characters=cached),
+            SqliteStore(folder / "single.db", cached_characters=0),
         ]
+        for store in stores:
+            runner.run(store.open())
         yield runner, *stores
         for store in stores:
             runner.run(store.close())
@@ -181,18 +190,36 @@ def databases(
 bases = count(1 << 20, 1 << 12)
 
 
-@given(drawn=st.lists(drawn_changes(), min_size=1, max_size=12))
+async def check_committed(store: SqliteStore) -> None:
+    """What the store remembers as current is what is stored."""
+    committed = store._committed
+    for guid, row in zip(committed._held.tolist(), committed._row.tolist(), strict=True):
+        session = await store.read_session(guid)
+        assert session is not None
+        one = np.array([row])
+        if committed.is_current(one, np.uint32(session.epoch), np.uint64(session.version)).all():
+            remembered = committed.items_of(one).items
+            stored = await store.read_items(guid)
+            assert np.sort(remembered, order="slot").tolist() == stored.tolist()
+
+
+@given(drawn=st.lists(drawn_changes(), min_size=1, max_size=12), data=st.data())
 def test_a_group_equals_one_at_a_time(
-    databases: tuple[Any, Store, Store], drawn: list[Change]
+    databases: tuple[Any, SqliteStore, SqliteStore], drawn: list[Change], data: st.DataObject
 ) -> None:
     runner, group, single = databases
+    middle = data.draw(st.integers(0, len(drawn)))
     base = next(bases)
     entries = operations(drawn, base)
 
     async def compare() -> None:
         await prepare(group, base)
         await prepare(single, base)
-        grouped = plain(await group.write_group(entries, mint()))
+        minter = mint()
+        grouped = plain(await group.write_group(entries[:middle], minter))
+        await check_committed(group)
+        grouped += plain(await group.write_group(entries[middle:], minter))
+        await check_committed(group)
         minter = mint()
         alone = [plain(await single.write_group([one], minter))[0] for one in entries]
         assert grouped == alone

@@ -56,6 +56,13 @@ async def new_store(path: Path) -> SqliteStore:
     return store
 
 
+async def damaged(store: SqliteStore, statement: str) -> SqliteStore:
+    """The database as a new process finds it after something has damaged it."""
+    await store._write(lambda connection: connection.execute(statement))
+    await store.close()
+    return await new_store(Path(store.path))
+
+
 # URLs
 
 
@@ -316,7 +323,7 @@ async def test_a_damaged_row_that_holds_a_guid_is_not_written_over(path: Path) -
     store = await new_store(path)
     await joined(store, 7)
     await run(store, commit(1, changes(7, item(23, 5))))
-    await store._write(lambda c: c.execute("UPDATE character_inventory SET slot = 23 + 65536"))
+    store = await damaged(store, "UPDATE character_inventory SET slot = 23 + 65536")
     (outcome,) = await store.write_group([entry(commit(2, changes(7, item(23, 5), version=1)))])
     assert outcome.statuses.tolist() == [10]
     await store.close()
@@ -327,9 +334,7 @@ async def test_a_replacement_clears_rows_that_cannot_be_read_too(path: Path) -> 
     await joined(store, 7, 8)
     await run(store, commit(1, changes(7, *(item(slot, slot) for slot in range(23, 29)))))
     await run(store, commit(2, changes(8, item(23, 900))))
-    await store._write(
-        lambda c: c.execute("UPDATE character_inventory SET slot = 70000 WHERE slot = 25")
-    )
+    store = await damaged(store, "UPDATE character_inventory SET slot = 70000 WHERE slot = 25")
     whole = [item(23, 23), item(24, 25), item(30, 24)]
     results = await run(
         store,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmoinv.commits import Commits, join_commits
+from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import CommitEntry, CommitOutcome, MintGuids, Verdict
 from mmoinv.stores.part import Mask, Part
 from mmoinv.stores.steps import NO_GUIDS, Look, Seen, Write
@@ -27,8 +28,9 @@ class Stage:
     are filled by `write_stage`.
     """
 
-    def __init__(self, entries: Iterable[CommitEntry]) -> None:
+    def __init__(self, entries: Iterable[CommitEntry], committed: CommittedInventories) -> None:
         entries = list(entries)
+        self.committed = committed
         counts = [len(entry.commits.operations) for entry in entries]
         self.commits: Commits = join_commits([entry.commits for entry in entries])
         self.world_ids: npt.NDArray[np.int64] = np.repeat(
@@ -108,9 +110,16 @@ def _write_part(stage: Stage, start: int, stop: int, mint_guids: MintGuids) -> S
         stage.commits if whole else stage.commits.between(start, stop),
         stage.world_ids[start:stop],
         stage.carries_flags[start:stop],
+        stage.committed,
     )
     seen = yield part.look()
     assert seen is not None
+    again = part.look_again(seen)
+    if len(again.item_guids) or len(again.whole_characters):
+        more = yield again
+        assert more is not None
+        seen = seen.plus(more)
+    seen = part.remember(seen)
     part.judge(seen, mint_guids)
     unseen = part.unseen_guids(seen)
     if len(unseen):
@@ -130,6 +139,7 @@ def _write_part(stage: Stage, start: int, stop: int, mint_guids: MintGuids) -> S
     write = part.write()
     if len(write.committed_operations):
         yield write
+        stage.committed.follow(write, part.committed_versions())
     stage.statuses[start:stop] = part.statuses
     first = int(stage.commits.operations["first_participant"][start])
     stage.versions[first : first + len(part.versions)] = part.versions

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
+from mmoinv.stores.committed import NOBODY, CommittedInventories
 from mmoinv.stores.completion import complete_items
 from mmoinv.stores.entries import MintGuids, Verdict
 from mmoinv.stores.steps import (
@@ -39,15 +40,20 @@ not changed then need not be written."""
 class Part:
     """Operations of which no two have a character or an operation id in common.
 
-    The methods are called in their order: `look`, `judge`, `unseen_guids`, `suspects`, perhaps
-    `refuse_duplicate`, `write`, `messages`.
+    The methods are called in their order: `look`, `look_again`, `judge`, `unseen_guids`,
+    `suspects`, perhaps `refuse_duplicate`, `write`, `messages`.
     """
 
     def __init__(
-        self, commits: Commits, world_ids: npt.NDArray[np.int64], carries_flags: Mask
+        self,
+        commits: Commits,
+        world_ids: npt.NDArray[np.int64],
+        carries_flags: Mask,
+        committed: CommittedInventories,
     ) -> None:
         """``world_ids`` and ``carries_flags`` have one value an operation."""
         self.commits = commits
+        self.committed = committed
         self.world_ids = world_ids
         self.carries_flags = carries_flags
         operations, participants = self.commits.operations, self.commits.participants
@@ -66,18 +72,71 @@ class Part:
         self._duplicate = ""
 
     def look(self) -> Look:
-        """What must be known of the database."""
-        participants = self.commits.participants
+        """What must be known of the database, unless it is remembered."""
+        participants, items = self.commits.participants, self.commits.items
         saves = self.commits.operations["kind"] == OperationKind.SAVE
         self.is_whole: Mask = (self.replaces | saves)[self.operation_of]
         self.is_whole |= participants["item_count"] >= WHOLE_FROM_ITEMS
-        item_guids = self.commits.items["item_guid"][~self.is_whole[self.participant_of_item]]
+        self.whole_characters: Mask = np.zeros(len(self.characters), np.bool_)
+        self.whole_characters[self.character_of[self.is_whole]] = True
+        self.cached_rows: Indices = self.committed.rows_of(self.characters)
+        some = np.flatnonzero(~self.is_whole[self.participant_of_item])
+        guids = items["item_guid"][some]
+        owner = self.character_of[self.participant_of_item[some]]
+        known = self.committed.guids_at(self.cached_rows[owner], items["slot"][some])
+        in_place = (known == guids) & (guids != 0)
+        self.items_in_place: Indices = some[in_place]
         return Look(
             self.characters,
             self.commits.operations["operation_id"],
-            item_guids,
-            np.unique(participants["character_guid"][self.is_whole]),
+            guids[~in_place],
+            self.characters[self.whole_characters & (self.cached_rows < 0)],
         )
+
+    def look_again(self, seen: Seen) -> Look:
+        """What was remembered, but of another epoch or version than the locked rows have."""
+        row = _find(seen.sessions.character_guid, self.characters)
+        self.session_row: Indices = row
+        if len(seen.sessions.character_guid):
+            sessions = seen.sessions
+            current = self.committed.is_current(
+                self.cached_rows, sessions.epoch[row], sessions.version[row]
+            )
+            current &= row >= 0
+        else:
+            current = np.zeros(len(self.characters), np.bool_)
+        outdated = (self.cached_rows >= 0) & ~current
+        self.cached_rows[outdated] = NOBODY
+        owner = self.character_of[self.participant_of_item[self.items_in_place]]
+        unknown = outdated[owner]
+        guids = self.commits.items["item_guid"][self.items_in_place[unknown]]
+        self.items_in_place = self.items_in_place[~unknown]
+        return Look(NO_GUIDS, NO_GUIDS, guids, self.characters[self.whole_characters & outdated])
+
+    def remember(self, seen: Seen) -> Seen:
+        """Remembers what was read of whole characters, and adds what had been remembered."""
+        sessions = seen.sessions
+        cached = self.cached_rows >= 0
+        # Before anyone is kept: that may take a row of one of these.
+        remembered = self.committed.items_of(self.cached_rows[self.whole_characters & cached])
+        read = self.whole_characters & ~cached & (self.session_row >= 0)
+        if len(seen.damaged_characters):
+            read &= ~np.isin(self.characters, seen.damaged_characters)
+        if read.any():
+            row = self.session_row[read]
+            guids = self.characters[read]
+            mine = _find(guids, seen.stored.character_guid) >= 0
+            stored = seen.stored if mine.all() else seen.stored.where(mine)
+            self.committed.keep(guids, sessions.epoch[row], sessions.version[row], stored)
+        places, stored = seen.places, seen.stored
+        if len(self.items_in_place):
+            items = take_records(self.commits.items, self.items_in_place)
+            owner = self.character_of[self.participant_of_item[self.items_in_place]]
+            slot = items["slot"].astype(np.int64)
+            places = places.plus(Places(items["item_guid"], self.characters[owner], slot))
+        if len(remembered.items):
+            stored = stored.plus(remembered)
+        return seen._replace(places=places, stored=stored)
 
     def judge(self, seen: Seen, mint_guids: MintGuids) -> None:
         """Statuses and present versions by the sessions; completes protocol 3's records."""
@@ -132,8 +191,7 @@ class Part:
     def add_places(self, places: Places) -> None:
         """More of where items are stored."""
         if len(places.item_guid):
-            pairs = zip(self.places, places, strict=True)
-            self.places = Places(*(np.concatenate(pair) for pair in pairs))
+            self.places = self.places.plus(places)
 
     def unseen_guids(self, seen: Seen) -> U64Array:
         """The item guids that are still to be looked for: those which a character saved whole
@@ -227,9 +285,6 @@ class Part:
         participants, operations = self.commits.participants, self.commits.operations
         committed = self.alive[self.operation_of]
         self.versions[committed] += np.uint64(1)
-        # A replacement is spelled out by what is stored, unless not all of that can be read.
-        replaced = committed & self.replaces[self.operation_of]
-        emptied = replaced & self.is_damaged[self.character_of]
         saved = OwnedItems(
             participants["character_guid"][self.saved_owner],
             take_records(self.commits.items, self.live_items),
@@ -237,6 +292,13 @@ class Part:
         same_guid = self.place_key == self.saved_keys[self.place_item]
         stays = np.zeros(len(self.live_items), np.bool_)
         stays[self.place_item[same_guid]] = True
+        # A replacement is spelled out by what is stored, unless not all of that can be read, or
+        # nothing of it stays.
+        replaced = committed & self.replaces[self.operation_of]
+        emptied = replaced & self.is_damaged[self.character_of]
+        has_staying = np.zeros(len(participants), np.bool_)
+        has_staying[self.saved_owner[stays]] = True
+        emptied |= replaced & ~has_staying
         stays &= ~emptied[self.saved_owner]
         unchanged = stays & self._same_as_stored(saved.items)
         leaving = [self.saved_keys[~stays & ~replaced[self.saved_owner]], self.deleted_keys]
@@ -255,6 +317,10 @@ class Part:
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
         )
+
+    def committed_versions(self) -> U64Array:
+        """The new versions, in the order of the `Write`'s ``committed_characters``."""
+        return self.versions[self.alive[self.operation_of]]
 
     def _same_as_stored(self, saved: Batch) -> Mask:
         """One bool a live item: whether the very record is stored in its slot."""

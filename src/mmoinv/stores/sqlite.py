@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
 from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
+from mmoinv.stores.committed import CACHED_CHARACTERS, CommittedInventories
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
 from mmoinv.stores.sqlite_errors import store_error
 from mmoinv.stores.sqlite_group import read_items, signed_number, write_entries
@@ -38,8 +39,15 @@ COUNTED_TABLES = (
 class SqliteStore:
     """A `mmoinv.stores.Store` in an SQLite file; the file is created if it is not there."""
 
-    def __init__(self, path: str | Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        cached_characters: int = CACHED_CHARACTERS,
+    ) -> None:
+        """``cached_characters``: how many inventories are remembered between two groups."""
         check_sqlite_version()
+        self._committed = CommittedInventories(cached_characters)
         self.path = str(path)
         self.busy_timeout_s = busy_timeout_s
         self._thread: ThreadPoolExecutor | None = None
@@ -140,7 +148,15 @@ class SqliteStore:
     ) -> list[Outcome]:
         """Write all entries in one transaction; see `Store.write_group`."""
         mint = mint_guids or _no_guids
-        return await self._write(lambda connection: write_entries(connection, entries, mint))
+        committed = self._committed
+
+        def work(connection: sqlite3.Connection) -> list[Outcome]:
+            committed.begin()
+            return write_entries(connection, entries, mint, committed)
+
+        outcomes = await self._write(work)
+        committed.end(committed=True)
+        return outcomes
 
     async def add_world(self, name: str, verifier: str) -> int:
         """Create a world or give it another verifier; its world id."""
@@ -270,6 +286,7 @@ class SqliteStore:
                     items += deleted if table == "character_inventory" else 0
             return items
 
+        self._committed.drop_all()
         return await self._write(work)
 
     async def forget_operations(

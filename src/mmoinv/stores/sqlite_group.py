@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmoinv.records import Batch
+from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import (
     CommitEntry,
     Entry,
@@ -62,21 +63,28 @@ def signed_number(number: int) -> int:
 
 
 def write_entries(
-    connection: sqlite3.Connection, entries: Sequence[Entry], mint_guids: MintGuids
+    connection: sqlite3.Connection,
+    entries: Sequence[Entry],
+    mint_guids: MintGuids,
+    committed: CommittedInventories,
 ) -> list[Outcome]:
     """The outcome of each entry, in order. Adjacent commits are one stage."""
     outcomes: list[Outcome] = []
     for kind, run in groupby(entries, type):
         if kind is CommitEntry:
-            stage = Stage(entry for entry in run if isinstance(entry, CommitEntry))
+            stage = Stage((entry for entry in run if isinstance(entry, CommitEntry)), committed)
             _play(connection, write_stage(stage, mint_guids))
             outcomes.extend(stage.outcomes())
             continue
         for entry in run:
             if isinstance(entry, JoinEntry):
-                outcomes.append(_join(connection, entry))
+                outcome = _join(connection, entry)
+                if isinstance(outcome, JoinOutcome):
+                    committed.keep_joined(entry.character_guid, outcome)
+                outcomes.append(outcome)
             elif isinstance(entry, LeaveEntry):
                 outcomes.append(_leave(connection, entry))
+                committed.drop(np.array([entry.character_guid], np.uint64))
     return outcomes
 
 

@@ -35,6 +35,10 @@ class Places(NamedTuple):
     character_guid: U64Array
     slot: npt.NDArray[np.int64]
 
+    def plus(self, more: "Places") -> "Places":
+        """These and ``more``."""
+        return Places(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
+
 
 def take_records(records: Batch, index: npt.NDArray[Any]) -> Batch:
     """``records[index]``, an array of bools or indices, without numpy's walk over the fields."""
@@ -53,6 +57,12 @@ class OwnedItems(NamedTuple):
     def where(self, mask: npt.NDArray[Any]) -> "OwnedItems":
         """Those that a boolean array of their length, or an index array, picks."""
         return OwnedItems(self.character_guid[mask], take_records(self.items, mask))
+
+    def plus(self, more: "OwnedItems") -> "OwnedItems":
+        """These and ``more``."""
+        memory = self.items.tobytes() + more.items.tobytes()
+        guids = np.concatenate([self.character_guid, more.character_guid])
+        return OwnedItems(guids, np.frombuffer(memory, INVENTORY_ITEM))
 
 
 class Slots(NamedTuple):
@@ -87,6 +97,14 @@ class Seen(NamedTuple):
     places: Places
     stored: OwnedItems
     damaged_characters: U64Array
+
+    def plus(self, more: "Seen") -> "Seen":
+        """This and what a second look at items showed; the sessions are those of the first."""
+        return self._replace(
+            places=self.places.plus(more.places),
+            stored=self.stored.plus(more.stored),
+            damaged_characters=np.concatenate([self.damaged_characters, more.damaged_characters]),
+        )
 
 
 class Write(NamedTuple):

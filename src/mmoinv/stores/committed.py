@@ -1,0 +1,256 @@
+"""What the realm knows to be committed of its characters, so that it need not be read again.
+
+A bounded cache of whole inventories. It is asked with the session epoch and version of the row
+that the transaction has locked, and serves nothing else; what a transaction changed in it is
+dropped unless that transaction was committed. Arrays only, no Python object a character. Knows
+no database: the group logic in `mmoinv.stores.group` keeps it.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmoinv.records import INVENTORY_ITEM, WIDE
+from mmoinv.stores.entries import JoinOutcome
+from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, U64Array, Write
+
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+CACHED_CHARACTERS = 8192
+"""Characters that are held by default: some 20 MB when all of them have 50 items."""
+PLACES = 128
+"""Items of a character at most; one that has more is read from the database each time."""
+WORDS = INVENTORY_ITEM.itemsize // 8
+GUID_WORD = next(field.offset for field in WIDE.fields if field.name == "item_guid") // 8
+FREE = NOBODY = -1
+
+
+class CommittedInventories:
+    """The committed inventories of up to ``characters`` characters; 0 holds nothing.
+
+    Between `begin` and `end` lies one transaction. Not for two threads at once.
+    """
+
+    def __init__(self, characters: int = CACHED_CHARACTERS) -> None:
+        # Memory that was never written costs nothing.
+        self._guid = np.zeros(characters, np.uint64)
+        self._epoch = np.zeros(characters, np.uint32)
+        self._version = np.zeros(characters, np.uint64)
+        self._slot = np.zeros((characters, PLACES), np.int32)
+        self._words = np.zeros((characters, PLACES, WORDS), np.uint64)
+        self._held: U64Array = NO_GUIDS
+        """Who is held, ascending, and in which row."""
+        self._row: Indices = np.empty(0, np.int64)
+        self._unused = list(range(characters))[::-1]
+        self._oldest = 0
+        self._touched: list[U64Array] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    # The transaction
+
+    def begin(self) -> None:
+        """A transaction begins; one that was not ended came to nothing."""
+        self.end(committed=False)
+
+    def end(self, committed: bool) -> None:
+        """It is over. Unless it was certainly committed, all that it touched is dropped."""
+        touched, self._touched = self._touched, []
+        if not committed:
+            for guids in touched:
+                self.drop(guids)
+
+    # Asking
+
+    def rows_of(self, character_guids: U64Array) -> Indices:
+        """The row of each character, -1 for one that is not held."""
+        if not len(self._held):
+            return np.full(len(character_guids), NOBODY, np.int64)
+        index = np.searchsorted(self._held, character_guids)
+        index[index == len(self._held)] = 0
+        return np.where(self._held[index] == character_guids, self._row[index], NOBODY)
+
+    def is_current(self, rows: Indices, epochs: npt.NDArray[np.uint32], versions: U64Array) -> Mask:
+        """One bool a row: whether it is what the locked session row says."""
+        if not len(self._held):
+            return np.zeros(len(rows), np.bool_)
+        current: Mask = (rows >= 0) & (self._epoch[rows] == epochs)
+        current &= self._version[rows] == versions
+        return current
+
+    def items_of(self, rows: Indices) -> OwnedItems:
+        """All records of some rows (none of them -1), in any order."""
+        if not len(rows):
+            return NO_ITEMS
+        row, place = np.nonzero(self._slot[rows] != FREE)
+        row = rows[row]
+        words = self._words[row, place]
+        return OwnedItems(self._guid[row], words.reshape(-1).view(INVENTORY_ITEM))
+
+    def guids_at(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> U64Array:
+        """The item guid in a slot of each row; 0 where the row is -1 or the slot is free."""
+        guids = np.zeros(len(rows), np.uint64)
+        held = np.flatnonzero(rows >= 0)
+        if len(held):
+            place = self._places_of(rows[held], slots[held])
+            found = place != FREE
+            guids[held[found]] = self._words[rows[held[found]], place[found], GUID_WORD]
+        return guids
+
+    def _places_of(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> Indices:
+        """Where in its row each slot is, `FREE` where it isn't."""
+        same = self._slot[rows] == slots.astype(np.int32)[:, np.newaxis]
+        place = same.argmax(axis=1)
+        found: Indices = np.where(same[np.arange(len(rows)), place], place, FREE)
+        return found
+
+    # Keeping up
+
+    def keep(
+        self,
+        character_guids: U64Array,
+        epochs: npt.NDArray[np.uint32],
+        versions: U64Array,
+        owned: OwnedItems,
+    ) -> None:
+        """Hold the characters (ascending, each once) with exactly the records of ``owned``."""
+        if not len(self._guid):
+            return
+        index = np.searchsorted(character_guids, owned.character_guid)
+        counts = np.bincount(index, minlength=len(character_guids))
+        fits = counts <= PLACES
+        if not fits.all():
+            self.drop(character_guids[~fits])
+            epochs, versions = epochs[fits], versions[fits]
+            owned = owned.where(fits[index])
+            character_guids = character_guids[fits]
+        # No more than there are rows; the rest is read again when it is wanted.
+        if len(character_guids) > len(self._guid):
+            some = np.arange(len(character_guids)) < len(self._guid)
+            owned = owned.where(owned.character_guid <= character_guids[some][-1])
+            character_guids, epochs, versions = (
+                character_guids[some],
+                epochs[some],
+                versions[some],
+            )
+        self._touched.append(character_guids)
+        rows = self._make_room(character_guids)
+        self._epoch[rows] = epochs
+        self._version[rows] = versions
+        self._slot[rows] = FREE
+        self._fill(rows[np.searchsorted(character_guids, owned.character_guid)], owned)
+
+    def keep_joined(self, character_guid: int, outcome: JoinOutcome) -> None:
+        """Hold a character as its join has read it."""
+        guid = np.array([character_guid], np.uint64)
+        self.keep(
+            guid,
+            np.array([outcome.epoch], np.uint32),
+            np.array([outcome.version], np.uint64),
+            OwnedItems(np.repeat(guid, len(outcome.items)), outcome.items),
+        )
+
+    def _make_room(self, character_guids: U64Array) -> Indices:
+        """A row for each character: its own, else an unused one, else that of the one which
+        was taken up longest ago."""
+        rows = self.rows_of(character_guids)
+        new = np.flatnonzero(rows < 0)
+        if not len(new):
+            return rows
+        free = self._unused[: -len(new) - 1 : -1]
+        del self._unused[len(self._unused) - len(free) :]
+        busy = set(rows[rows >= 0].tolist())
+        evicted = []
+        while len(free) < len(new):
+            row = self._oldest
+            self._oldest = (row + 1) % len(self._guid)
+            if row not in busy:
+                busy.add(row)
+                evicted.append(row)
+                free.append(row)
+        if evicted:
+            stays = ~np.isin(self._row, evicted)
+            self._held, self._row = self._held[stays], self._row[stays]
+        rows[new] = free
+        self._guid[rows[new]] = character_guids[new]
+        at = np.searchsorted(self._held, character_guids[new])
+        self._held = np.insert(self._held, at, character_guids[new])
+        self._row = np.insert(self._row, at, rows[new])
+        return rows
+
+    def _fill(self, rows: Indices, owned: OwnedItems) -> U64Array:
+        """Put each record into a free place of its row; whose row has too few of them."""
+        some, group = np.unique(rows, return_inverse=True)
+        taken = self._slot[some] != FREE
+        order = np.argsort(group, kind="stable")
+        first = np.searchsorted(group[order], np.arange(len(some)))
+        rank = np.empty(len(rows), np.int64)
+        rank[order] = np.arange(len(rows)) - first[group[order]]
+        fits = rank < PLACES - taken.sum(axis=1)[group]
+        full: U64Array = self._guid[some[np.unique(group[~fits])]]
+        if len(full):
+            rows, group, rank, owned = rows[fits], group[fits], rank[fits], owned.where(fits)
+        place = np.argsort(taken, axis=1, kind="stable")[group, rank]
+        self._slot[rows, place] = owned.items["slot"]
+        self._words[rows, place] = _words(owned)
+        return full
+
+    def follow(self, write: Write, versions: U64Array) -> None:
+        """Do to the held characters what a `Write` does to the database.
+
+        ``versions`` u64, the new ones, in the order of its ``committed_characters``.
+        """
+        if not len(self._held):
+            return
+        characters = write.committed_characters
+        rows = self.rows_of(characters)
+        held = np.flatnonzero(rows >= 0)
+        if not len(held):
+            return
+        self._touched.append(characters[held])
+        behind = self._version[rows[held]] + np.uint64(1) != versions[held]
+        if behind.any():
+            self.drop(characters[held[behind]])
+            held = held[~behind]
+        self._version[rows[held]] = versions[held]
+
+        emptied = self.rows_of(write.emptied_characters)
+        self._slot[emptied[emptied >= 0]] = FREE
+        deleted = self.rows_of(write.deleted.character_guid)
+        here = np.flatnonzero(deleted >= 0)
+        if len(here):
+            place = self._places_of(deleted[here], write.deleted.slot[here])
+            found = place != FREE
+            self._slot[deleted[here[found]], place[found]] = FREE
+        updated = self.rows_of(write.updated.character_guid)
+        here = np.flatnonzero(updated >= 0)
+        if len(here):
+            place = self._places_of(updated[here], write.updated.items["slot"][here])
+            found = place != FREE
+            self._words[updated[here[found]], place[found]] = _words(write.updated)[here[found]]
+            self.drop(np.unique(write.updated.character_guid[here[~found]]))
+        inserted = self.rows_of(write.inserted.character_guid)
+        here = np.flatnonzero(inserted >= 0)
+        if len(here):
+            self.drop(self._fill(inserted[here], write.inserted.where(here)))
+
+    def drop(self, character_guids: U64Array) -> None:
+        """Hold these characters no longer."""
+        rows = self.rows_of(character_guids)
+        rows = np.unique(rows[rows >= 0])
+        if len(rows):
+            stays = ~np.isin(self._row, rows)
+            self._held, self._row = self._held[stays], self._row[stays]
+            self._unused.extend(rows.tolist())
+
+    def drop_all(self) -> None:
+        """Hold nobody any longer."""
+        self.drop(self._held)
+
+
+def _words(owned: OwnedItems) -> U64Array:
+    words: U64Array = owned.items.view(np.uint64).reshape(-1, WORDS)
+    return words
