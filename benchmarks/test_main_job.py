@@ -47,6 +47,14 @@ class World:
             await self.connector.join(guid)
         await self.all_at_once()
 
+    def new_items(self) -> None:
+        """Every item is another one: the realm writes only what differs, and that is all."""
+        for guid, before in self.inventories.items():
+            items = before.copy()
+            items["item_guid"] = self.connector.new_item_guids(len(items))
+            items["entry"] += 1
+            self.inventories[guid] = items
+
     async def all_at_once(self) -> None:
         """Everyone saves the whole inventory at the same instant."""
         start = time.perf_counter()
@@ -150,12 +158,14 @@ def figures_before(realm):
     return pipe.recv()
 
 
-@pytest.mark.benchmark(group="main job: 100 players save their whole inventory at once")
+@pytest.mark.benchmark(group="main job: 100 players save a wholly new inventory at once")
 def test_all_at_once(benchmark, world, realm):
     world.run(world.all_at_once())
     world.rtt_ms.clear()
     before = figures_before(realm)
-    benchmark.pedantic(lambda: world.run(world.all_at_once()), rounds=20)
+    benchmark.pedantic(
+        lambda: world.run(world.all_at_once()), setup=lambda: world.new_items(), rounds=20
+    )
     benchmark.extra_info.update(figures_of(world.rtt_ms, realm, before))
     assert len(world.rtt_ms) == 20 * PLAYERS
 

@@ -132,13 +132,14 @@ class _World:
             deed.name.lower(): sum(player.deeds[deed] for player in self._players) for deed in Deed
         }
 
+    async def _do_new_items(self, _: Any) -> None:
+        """Every player has a new inventory, with no item of the old one."""
+        for player in self._players:
+            player.fill(item_count_of(player.guid - GUID_BASE, self._rng))
+
     async def _do_all_at_once(self, at_s: float) -> dict[str, int]:
         """Every player saves the whole inventory at the same instant."""
         sizes = {}
-        for player in self._players:
-            index = player.guid - GUID_BASE
-            if index in (0, 1):
-                player.fill(item_count_of(index, self._rng))
         await asyncio.sleep(max(0.0, at_s - time.monotonic()))
         for player in self._players:
             handle = self._repository.save_all_items(player.guid, player.items)

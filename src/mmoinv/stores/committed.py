@@ -193,7 +193,9 @@ class CommittedInventories:
         full: U64Array = self._guid[some[np.unique(group[~fits])]]
         if len(full):
             rows, group, rank, owned = rows[fits], group[fits], rank[fits], owned.where(fits)
-        place = np.argsort(taken, axis=1, kind="stable")[group, rank]
+        place = rank
+        if taken.any():
+            place = np.argsort(taken, axis=1, kind="stable")[group, rank]
         self._slot[rows, place] = owned.items["slot"]
         self._words[rows, place] = _words(owned)
         return full
