@@ -165,7 +165,7 @@ class _Run:
 
     def _all_at_once(self) -> dict[str, int]:
         self._console.print("\nNow everyone saves the whole inventory at the same instant ...")
-        # New in every place: the realm writes only what differs, and this leaves it nothing to spare.
+        # New in every place: the realm writes only what differs, and this spares it nothing.
         self._ask("new_items")
         results = self._ask("all_at_once", argument=time.monotonic() + AHEAD_S)
         self._settle()

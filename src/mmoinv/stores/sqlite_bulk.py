@@ -8,6 +8,7 @@ Knows the tables, not why they change.
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -147,7 +148,7 @@ INDEXED = (
     RAISE_VERSIONS,
 )
 """The statements that must find their rows by an index."""
-
+ALL = (*INDEXED, UPDATE_ITEMS, INSERT_ITEMS, APPLY_OPERATIONS)
 
 _texts: dict[tuple[int, int], str] = {}
 
@@ -176,6 +177,18 @@ def _chunks(bulk: Bulk, values: I64Array) -> list[tuple[int, list[int]]]:
         chunks.append((rows, flat))
         start += taken
     return chunks
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Compile every statement of every size now, not in the first large group: that would take
+    as long again. Changes nothing; wants an open transaction."""
+    rows = MAX_ROWS
+    while rows:
+        for bulk in ALL:
+            # No column takes NULL, so that nothing is found and nothing inserted.
+            with suppress(sqlite3.IntegrityError):
+                connection.execute(_text(bulk, rows), [None] * (rows * bulk.columns)).fetchall()
+        rows //= 2
 
 
 def run(connection: sqlite3.Connection, bulk: Bulk, values: I64Array) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from importlib.resources import files
 
 from mmoinv.errors import ConfigurationError, SchemaVersionError
-from mmoinv.stores.sqlite_bulk import STATEMENT_CACHE_SIZE
+from mmoinv.stores.sqlite_bulk import STATEMENT_CACHE_SIZE, prepare
 
 SCHEMA_VERSION = 1
 OLDEST_SQLITE = (3, 37, 0)
@@ -77,6 +77,7 @@ def _create_or_check(connection: sqlite3.Connection, path: str) -> None:
             _check_version(connection, path)
         else:
             _create(connection, path, names)
+        prepare(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
