@@ -1,6 +1,7 @@
 """Types of the compiled codec; `mmoinv._codec_py` has the same functions, documented."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,78 @@ def decode_commits(
     max_body_size: int = ...,
     max_items: int = ...,
 ) -> tuple[Commits, int]: ...
+@overload
+def encode_difference(
+    operation_id: int,
+    character_guid: int,
+    session_epoch: int,
+    expected_version: int,
+    before: Batch,
+    after: Batch,
+    reason: int = 0,
+    out: None = None,
+    offset: int = 0,
+) -> bytes: ...
+@overload
+def encode_difference(
+    operation_id: int,
+    character_guid: int,
+    session_epoch: int,
+    expected_version: int,
+    before: Batch,
+    after: Batch,
+    reason: int,
+    out: Buffer,
+    offset: int = 0,
+) -> int: ...
+@overload
+def encode_difference(
+    operation_id: int,
+    character_guid: int,
+    session_epoch: int,
+    expected_version: int,
+    before: Batch,
+    after: Batch,
+    reason: int = 0,
+    *,
+    out: Buffer,
+    offset: int = 0,
+) -> int: ...
+@overload
+def encode_differences(
+    first_operation_id: int,
+    participants: Structured,
+    before: Iterable[Batch],
+    after: Iterable[Batch],
+    reason: int = 0,
+    out: None = None,
+    offset: int = 0,
+) -> tuple[bytes, npt.NDArray[np.bool_]]: ...
+@overload
+def encode_differences(
+    first_operation_id: int,
+    participants: Structured,
+    before: Iterable[Batch],
+    after: Iterable[Batch],
+    reason: int,
+    out: Buffer,
+    offset: int = 0,
+) -> tuple[int, npt.NDArray[np.bool_]]: ...
+@overload
+def encode_differences(
+    first_operation_id: int,
+    participants: Structured,
+    before: Iterable[Batch],
+    after: Iterable[Batch],
+    reason: int = 0,
+    *,
+    out: Buffer,
+    offset: int = 0,
+) -> tuple[int, npt.NDArray[np.bool_]]: ...
+@overload
+def encode_commits(commits: Commits, out: None = None, offset: int = 0) -> bytes: ...
+@overload
+def encode_commits(commits: Commits, out: Buffer, offset: int = 0) -> int: ...
 def encode_commit_results(
     commits: Commits,
     statuses: npt.NDArray[np.uint8],

@@ -13,11 +13,13 @@ cimport cython
 cimport numpy as cnp
 from cpython.buffer cimport (
     PyBUF_SIMPLE,
+    PyBUF_WRITABLE,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
@@ -139,6 +141,8 @@ cdef cnp.dtype STATUS = cnp.PyArray_DescrFromType(cnp.NPY_UINT8)
 cdef cnp.dtype VERSION = cnp.PyArray_DescrFromType(cnp.NPY_UINT64)
 cdef cnp.dtype NATIVE32 = _records.NATIVE32.dtype
 cdef cnp.dtype NATIVE40 = _records.NATIVE40.dtype
+cdef cnp.dtype BOOL = cnp.PyArray_DescrFromType(cnp.NPY_BOOL)
+cdef object ZERO = 0  # a default argument is this very object
 cdef object Commits = _commits.Commits
 cdef object message_bytes = _commits.message_bytes
 
@@ -320,6 +324,87 @@ cdef class Bytes:
         PyBuffer_Release(&self.view)
 
 
+@cython.final
+cdef class Output:
+    """Where frames go: a caller's buffer from an offset on, or bytes that grow."""
+
+    cdef Py_buffer view
+    cdef bint given, aside
+    cdef uint8_t* data
+    cdef uint8_t* spare
+    cdef Py_ssize_t size, at
+
+    def __cinit__(self, object out, object offset):
+        self.spare = NULL
+        self.data = NULL
+        self.size = 0
+        self.given = False
+        self.aside = False
+        if out is None:
+            self.at = <Py_ssize_t>number("offset", offset, 0)
+            return
+        try:
+            PyObject_GetBuffer(out, &self.view, PyBUF_WRITABLE)
+        except (TypeError, ValueError, BufferError):
+            raise errors.not_writable(out) from None
+        self.given = True
+        self.data = <uint8_t*>self.view.buf
+        self.size = self.view.len
+        self.at = <Py_ssize_t>number("offset", offset, self.size)
+
+    def __dealloc__(self):
+        PyMem_Free(self.spare)
+        if self.given:
+            PyBuffer_Release(&self.view)
+        else:
+            PyMem_Free(self.data)
+
+    cdef inline uint8_t* room(self, Py_ssize_t most) except NULL:
+        """Where at most so many bytes may be written; `written` says how many were."""
+        self.aside = False
+        if self.size - self.at >= most:
+            return self.data + self.at
+        return self.more_room(most)
+
+    cdef uint8_t* more_room(self, Py_ssize_t most) except NULL:
+        cdef Py_ssize_t size = most
+        cdef uint8_t* memory
+        if not self.given:
+            size = max(2 * self.size, self.at + most, 4096)
+        # What may not fit into a given buffer is written aside, and its size is seen then.
+        memory = <uint8_t*>PyMem_Realloc(self.spare if self.given else self.data, size)
+        if memory == NULL:
+            raise MemoryError
+        if self.given:
+            self.aside = True
+            self.spare = memory
+            return memory
+        self.data = memory
+        self.size = size
+        return memory + self.at
+
+    cdef inline int written(self, Py_ssize_t count) except -1:
+        if self.aside:
+            if count > self.size - self.at:
+                raise errors.no_room(self.size - self.at, count)
+            memcpy(self.data + self.at, self.spare, count)
+        self.at += count
+        return 0
+
+    cdef inline bint overlaps(self, const void* memory, Py_ssize_t size) noexcept nogil:
+        return (
+            self.given
+            and <const uint8_t*>memory < self.data + self.size
+            and self.data < <const uint8_t*>memory + size
+        )
+
+    cdef inline object result(self):
+        """The offset behind the last frame, or the frames themselves."""
+        if self.given:
+            return self.at
+        return PyBytes_FromStringAndSize(<char*>self.data, self.at)
+
+
 # Little-endian numbers at any address
 
 
@@ -491,21 +576,35 @@ cdef int deletes_fault(
     const uint8_t* deletes, Py_ssize_t count, const uint8_t* items, Py_ssize_t item_count,
     uint16_t* slot,
 ) noexcept nogil:
-    """``items`` are wide records, already found valid."""
+    """``items`` are wide records, already found valid.
+
+    The usual few in order need no set of slots, which costs 8 KiB to clear.
+    """
     cdef uint64_t[1024] seen
     cdef uint16_t one
-    cdef Py_ssize_t i
+    cdef int last = -1
+    cdef bint ascending = True
+    cdef Py_ssize_t i, k
     cdef int fault
-    if count == 0:
-        return FAULT_NONE
     for i in range(count):
         one = read16(deletes + 2 * i)
         if is_buyback(one):
             slot[0] = one
             return BUYBACK_SLOT
-    fault = repeated_slot(deletes, 2, count, slot)
-    if fault or item_count == 0:
-        return fault
+        ascending &= one > last
+        last = one
+    if not ascending:
+        fault = repeated_slot(deletes, 2, count, slot)
+        if fault:
+            return fault
+    if count * item_count <= SMALL:
+        for i in range(count):
+            one = read16(deletes + 2 * i)
+            for k in range(item_count):
+                if read16(items + k * ITEM_SIZE + 4) == one:
+                    slot[0] = one
+                    return SAVED_AND_DELETED
+        return FAULT_NONE
     memset(seen, 0, sizeof(seen))
     for i in range(item_count):
         one = read16(items + i * ITEM_SIZE + 4)
@@ -600,6 +699,49 @@ cdef inline void widen_records(
     cdef Py_ssize_t i
     for i in range(count):
         widen_record(target + i * ITEM_SIZE, source + i * layout.size, layout)
+
+
+cdef inline bint widen_packed(
+    uint8_t* target, const uint8_t* source, Py_ssize_t count
+) noexcept nogil:
+    """widen_records of the packed layout; False if records_fault may find something.
+
+    In one pass, since both read the same eight bytes of each record: see records_fault. Those
+    bytes without the last are the target's first word, too.
+    """
+    cdef uint64_t* word = <uint64_t*>target
+    cdef uint64_t seven = 0x00FFFFFFFFFFFFFF
+    cdef uint64_t both = 0x00FF0000FFFFFFFF
+    cdef uint64_t lent = 0x0100000100000000
+    cdef uint64_t ones = 0x0001000000000001
+    cdef uint64_t kept = lent
+    cdef uint64_t head
+    cdef uint32_t tail
+    cdef int64_t next_slot = 0
+    cdef int64_t unordered = 0
+    cdef int64_t one = 0
+    cdef int64_t first = read16(source + 4) if count else 0
+    cdef Py_ssize_t _
+    for _ in range(count):
+        head = read64(source) & seven
+        kept &= (head & both | lent) - ones
+        one = <int64_t>(head >> 32 & 0xFFFF)
+        unordered |= one - next_slot
+        next_slot = one + 1
+        tail = read32(source + 23)
+        word[0] = head
+        memcpy(word + 1, source + 7, 16)
+        word[3] = tail & 0xFFFF | <uint64_t>(tail >> 16) << 32
+        word[4] = read16(source + 27)
+        word[5] = 0
+        word += 6
+        source += PACKED_SIZE
+    return not (
+        unordered < 0
+        or kept & lent != lent
+        or (first <= 85 and next_slot > 74)
+        or (first <= 0xFF55 and next_slot > 0xFF4A)
+    )
 
 
 cdef int narrow_into(
@@ -723,68 +865,144 @@ cdef inline bint same_record(const uint8_t* a, const uint8_t* b) noexcept nogil:
     ) == 0
 
 
+cdef inline bint find_difference(
+    const uint8_t* old, Py_ssize_t old_count, const uint8_t* new, Py_ssize_t new_count,
+    uint32_t* changed, uint16_t* gone, Py_ssize_t* saved_count, Py_ssize_t* deleted_count,
+) noexcept nogil:
+    """Of two slot-sorted batches: indices into the new one, and the slots that are gone.
+
+    ``changed`` has room for ``new_count``, ``gone`` for ``old_count``. False if one of the
+    batches is not in slot order: then what was found means nothing.
+    """
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j = 0
+    cdef Py_ssize_t saved = 0
+    cdef Py_ssize_t deleted = 0
+    cdef int64_t old_slot, new_slot
+    cdef int64_t next_old = 0
+    cdef int64_t next_new = 0
+    cdef int64_t unordered = 0
+    while i < old_count and j < new_count:
+        new_slot = read16(new + j * ITEM_SIZE + 4)
+        unordered |= new_slot - next_new
+        # Few records change, and one comparison tells that slot and all the rest is the same.
+        if same_record(old + i * ITEM_SIZE, new + j * ITEM_SIZE):
+            unordered |= new_slot - next_old
+            next_old = next_new = new_slot + 1
+            i += 1
+            j += 1
+            continue
+        old_slot = read16(old + i * ITEM_SIZE + 4)
+        unordered |= old_slot - next_old
+        if old_slot <= new_slot:
+            next_old = old_slot + 1
+            i += 1
+        if old_slot < new_slot:
+            gone[deleted] = <uint16_t>old_slot
+            deleted += 1
+        else:
+            next_new = new_slot + 1
+            changed[saved] = <uint32_t>j
+            saved += 1
+            j += 1
+    while i < old_count:
+        old_slot = read16(old + i * ITEM_SIZE + 4)
+        unordered |= old_slot - next_old
+        next_old = old_slot + 1
+        gone[deleted] = <uint16_t>old_slot
+        deleted += 1
+        i += 1
+    while j < new_count:
+        new_slot = read16(new + j * ITEM_SIZE + 4)
+        unordered |= new_slot - next_new
+        next_new = new_slot + 1
+        changed[saved] = <uint32_t>j
+        saved += 1
+        j += 1
+    saved_count[0] = saved
+    deleted_count[0] = deleted
+    return unordered >= 0
+
+
+cdef struct Difference:
+    # What turned one batch into another, found but not yet copied; `memory` is to be freed.
+    uint32_t[SMALL] small_changed
+    uint16_t[SMALL] small_gone
+    uint32_t* changed
+    uint16_t* gone
+    void* memory
+    Py_ssize_t room
+    Py_ssize_t saved
+    Py_ssize_t deleted
+    const uint8_t* records
+
+
+cdef inline void no_difference(Difference* difference) noexcept nogil:
+    difference.changed = difference.small_changed
+    difference.gone = difference.small_gone
+    difference.memory = NULL
+    difference.room = SMALL
+
+
+cdef inline object set_difference(Difference* difference, object before, object after):
+    """Finds it; returns the batch that its records are of, which must outlive it."""
+    cdef object old = before if is_wide(before) else widen(before)
+    cdef object new = after if is_wide(after) else widen(after)
+    if not difference_between(difference, old, new):
+        old = ordered(old, False)
+        new = ordered(new, False)
+        difference_between(difference, old, new)
+    return new
+
+
+cdef inline int difference_between(Difference* difference, object old, object new) except -1:
+    """Whether both are in slot order; else nothing of it holds."""
+    cdef Py_ssize_t old_count = length_of(old)
+    cdef Py_ssize_t new_count = length_of(new)
+    if old_count > difference.room or new_count > difference.room:
+        widen_difference(difference, max(old_count, new_count))
+    difference.records = data_of(new)
+    return find_difference(
+        data_of(old), old_count, difference.records, new_count, difference.changed,
+        difference.gone, &difference.saved, &difference.deleted,
+    )
+
+
+cdef int widen_difference(Difference* difference, Py_ssize_t room) except -1:
+    PyMem_Free(difference.memory)
+    difference.room = 0
+    difference.memory = PyMem_Malloc(room * (sizeof(uint32_t) + sizeof(uint16_t)))
+    if difference.memory == NULL:
+        raise MemoryError
+    difference.room = room
+    difference.changed = <uint32_t*>difference.memory
+    difference.gone = <uint16_t*>(difference.changed + room)
+    return 0
+
+
 def diff(object before, object after):
     """What turns ``before`` into ``after``: (records new or changed, slots that are gone).
 
     Both in slot order, whatever the order of the input; a slot twice raises `BatchError`.
     """
-    cdef uint32_t[SMALL] small_changed
-    cdef uint16_t[SMALL] small_gone
-    cdef uint32_t* changed = small_changed
-    cdef uint16_t* gone = small_gone
-    cdef object old_batch = ordered(before, False)
-    cdef object new_batch = ordered(after, False)
-    cdef const uint8_t* old = data_of(old_batch)
-    cdef const uint8_t* new = data_of(new_batch)
-    cdef Py_ssize_t old_count = length_of(old_batch)
-    cdef Py_ssize_t new_count = length_of(new_batch)
-    cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j = 0
-    cdef Py_ssize_t saved = 0
-    cdef Py_ssize_t deleted = 0
-    cdef uint16_t old_slot, new_slot
-    cdef void* memory = NULL
+    cdef Difference difference
+    cdef Py_ssize_t i
     cdef cnp.ndarray saves, deletes
     cdef uint8_t* target
-    if old_count > SMALL or new_count > SMALL:
-        memory = PyMem_Malloc(new_count * sizeof(uint32_t) + old_count * sizeof(uint16_t))
-        if memory == NULL:
-            raise MemoryError
-        changed = <uint32_t*>memory
-        gone = <uint16_t*>(changed + new_count)
+    no_difference(&difference)
     try:
-        while i < old_count and j < new_count:
-            old_slot = read16(old + i * ITEM_SIZE + 4)
-            new_slot = read16(new + j * ITEM_SIZE + 4)
-            if old_slot == new_slot:
-                changed[saved] = <uint32_t>j
-                saved += not same_record(old + i * ITEM_SIZE, new + j * ITEM_SIZE)
-                i += 1
-                j += 1
-            elif old_slot < new_slot:
-                gone[deleted] = old_slot
-                deleted += 1
-                i += 1
-            else:
-                changed[saved] = <uint32_t>j
-                saved += 1
-                j += 1
-        while i < old_count:
-            gone[deleted] = read16(old + i * ITEM_SIZE + 4)
-            deleted += 1
-            i += 1
-        while j < new_count:
-            changed[saved] = <uint32_t>j
-            saved += 1
-            j += 1
-        saves = new_array(INVENTORY_ITEM, ITEM_SIZE, saved)
+        batch = set_difference(&difference, before, after)
+        saves = new_array(INVENTORY_ITEM, ITEM_SIZE, difference.saved)
         target = <uint8_t*>cnp.PyArray_DATA(saves)
-        for i in range(saved):
-            memcpy(target + i * ITEM_SIZE, new + changed[i] * ITEM_SIZE, ITEM_SIZE)
-        deletes = new_array(SLOT, 2, deleted)
-        memcpy(cnp.PyArray_DATA(deletes), gone, 2 * deleted)
+        for i in range(difference.saved):
+            memcpy(
+                target + i * ITEM_SIZE, difference.records + difference.changed[i] * ITEM_SIZE,
+                ITEM_SIZE,
+            )
+        deletes = new_array(SLOT, 2, difference.deleted)
+        memcpy(cnp.PyArray_DATA(deletes), difference.gone, 2 * difference.deleted)
     finally:
-        PyMem_Free(memory)
+        PyMem_Free(difference.memory)
     return saves, deletes
 
 
@@ -1249,9 +1467,14 @@ def decode_save_inventory_items(object body, object layout="packed"):
     cdef cnp.ndarray items = new_array(INVENTORY_ITEM, ITEM_SIZE, count)
     cdef uint8_t* target = <uint8_t*>cnp.PyArray_DATA(items)
     cdef uint16_t slot = 0
-    cdef int fault
-    widen_records(target, source.data + 14, count, wire)
-    fault = records_fault(target, ITEM_SIZE, count, True, False, &slot)
+    cdef int fault = FAULT_NONE
+    cdef bint plain = False
+    if wire.size == PACKED_SIZE:
+        plain = widen_packed(target, source.data + 14, count)
+    else:
+        widen_records(target, source.data + 14, count, wire)
+    if not plain:
+        fault = records_fault(target, ITEM_SIZE, count, True, False, &slot)
     if fault:
         raise errors.bad_content(
             "SaveInventoryItems", read32(source.data + 8), [read64(source.data)], fault, slot
@@ -1561,15 +1784,48 @@ cdef class Filling:
         )
 
 
+cdef inline int commit_fault(
+    uint8_t flags, const Participant* first, Py_ssize_t count, Py_ssize_t deleted,
+    const uint8_t* items, const uint8_t* deletes, uint16_t* slot,
+) noexcept nogil:
+    """What the realm would refuse in one operation of ``count`` participants."""
+    cdef const Participant* one
+    cdef Py_ssize_t i, k
+    cdef int fault = FAULT_NONE
+    if flags & ~FLAG_BITS:
+        return UNKNOWN_FLAGS
+    if count == 0:
+        return NO_PARTICIPANT
+    if flags & FLAG_REPLACE and deleted:
+        return REPLACE_WITH_DELETES
+    for i in range(1, count):
+        for k in range(i):
+            if first[i].character_guid == first[k].character_guid:
+                return PARTICIPANT_TWICE
+    for i in range(count):
+        one = first + i
+        fault = records_fault(
+            items + one.first_item * ITEM_SIZE, ITEM_SIZE, one.item_count, True, True, slot
+        )
+        if not fault and one.delete_count:
+            fault = deletes_fault(
+                deletes + 2 * one.first_delete, one.delete_count,
+                items + one.first_item * ITEM_SIZE, one.item_count, slot,
+            )
+        if fault:
+            break
+    return fault
+
+
 cdef int fill_commit(Filling filling, const uint8_t* data, Py_ssize_t at) noexcept nogil:
     """One CommitInventory body that scan_commit has passed; judges its content."""
     cdef Operation* operation = filling.operation + filling.filled.operations
     cdef Py_ssize_t count = read16(data + at + 10)
     cdef Participant* first = filling.participant + filling.filled.participants
     cdef Participant* one
-    cdef Py_ssize_t i, k, items, deletes, currencies, _
+    cdef Py_ssize_t items, deletes, currencies, _
     cdef Py_ssize_t deleted = 0
-    cdef int fault = FAULT_NONE
+    cdef int fault
     cdef uint16_t slot = 0
     operation.operation_id = read64(data + at)
     operation.first_participant = <uint32_t>filling.filled.participants
@@ -1597,30 +1853,9 @@ cdef int fill_commit(Filling filling, const uint8_t* data, Py_ssize_t at) noexce
         )
         at += CURRENCY_SIZE * currencies
         deleted += deletes
-    if operation.flags & ~FLAG_BITS:
-        fault = UNKNOWN_FLAGS
-    elif count == 0:
-        fault = NO_PARTICIPANT
-    elif operation.flags & FLAG_REPLACE and deleted:
-        fault = REPLACE_WITH_DELETES
-    else:
-        for i in range(1, count):
-            for k in range(i):
-                if first[i].character_guid == first[k].character_guid:
-                    fault = PARTICIPANT_TWICE
-    i = 0
-    while not fault and i < count:
-        one = first + i
-        fault = records_fault(
-            filling.item + one.first_item * ITEM_SIZE, ITEM_SIZE, one.item_count, True, True,
-            &slot,
-        )
-        if not fault:
-            fault = deletes_fault(
-                filling.delete + 2 * one.first_delete, one.delete_count,
-                filling.item + one.first_item * ITEM_SIZE, one.item_count, &slot,
-            )
-        i += 1
+    fault = commit_fault(
+        operation.flags, first, count, deleted, filling.item, filling.delete, &slot
+    )
     operation.fault = <uint8_t>fault
     operation.fault_slot = slot if fault else 0
     filling.filled.operations += 1
@@ -1635,8 +1870,10 @@ cdef int fill_protocol_3(
     cdef Operation* operation = filling.operation + filling.filled.operations
     cdef Py_ssize_t count = read16(data + at + 12)
     cdef Participant* one
+    cdef uint8_t* items
+    cdef bint plain = False
     cdef uint16_t slot = 0
-    cdef int fault
+    cdef int fault = FAULT_NONE
     operation.operation_id = read32(data + at + 8)
     operation.first_participant = <uint32_t>filling.filled.participants
     operation.participant_count = 1
@@ -1647,10 +1884,13 @@ cdef int fill_protocol_3(
         read64(data + at), 0, 0, count if save else 0, 0 if save else count, 0
     )
     if save:
-        widen_records(filling.item + one.first_item * ITEM_SIZE, data + at + 14, count, layout)
-        fault = records_fault(
-            filling.item + one.first_item * ITEM_SIZE, ITEM_SIZE, count, True, False, &slot
-        )
+        items = filling.item + one.first_item * ITEM_SIZE
+        if layout.size == PACKED_SIZE:
+            plain = widen_packed(items, data + at + 14, count)
+        else:
+            widen_records(items, data + at + 14, count, layout)
+        if not plain:
+            fault = records_fault(items, ITEM_SIZE, count, True, False, &slot)
     else:
         memcpy(filling.delete + 2 * one.first_delete, data + at + 14, 2 * count)
         fault = deletes_fault(filling.delete + 2 * one.first_delete, count, NULL, 0, &slot)
@@ -1702,40 +1942,38 @@ def decode_commits(
     cdef Filling filling = Filling()
     cdef Py_ssize_t start = number("offset", offset, source.size)
     cdef Py_ssize_t at = start
-    cdef Py_ssize_t end, length, count
+    cdef Py_ssize_t end, length
     cdef uint8_t opcode
     memset(&counts, 0, sizeof(Counts))
-    while source.size - at >= HEADER_SIZE and counts.items < max_items:
-        opcode = data[at]
-        if wire == NULL:
-            if opcode != COMMIT:
+    try:
+        while source.size - at >= HEADER_SIZE and counts.items < max_items:
+            opcode = data[at]
+            if wire == NULL:
+                if opcode != COMMIT:
+                    break
+            elif opcode != SAVE and opcode != DELETE:
                 break
-        elif opcode != SAVE and opcode != DELETE:
-            break
-        length = read32(data + at + 1)
-        try:
+            length = read32(data + at + 1)
             if length > max_body_size:
                 raise errors.over_limit("body length", at + 1, length, max_body_size)
             end = at + HEADER_SIZE + length
             if end > source.size:
                 break
+            # Each scan either raises or passes the whole packet: only then it counts.
             if wire == NULL:
                 scan_commit(data, at + HEADER_SIZE, end, &counts)
             elif opcode == SAVE:
-                count = scan_save(data, at + HEADER_SIZE, end, wire)
+                counts.items += scan_save(data, at + HEADER_SIZE, end, wire)
                 counts.operations += 1
                 counts.participants += 1
-                counts.items += count
             else:
-                count = scan_delete(data, at + HEADER_SIZE, end)
+                counts.deletes += scan_delete(data, at + HEADER_SIZE, end)
                 counts.operations += 1
                 counts.participants += 1
-                counts.deletes += count
-        except FramingError:
-            if counts.operations == 0:
-                raise
-            break
-        at = end
+            at = end
+    except FramingError:
+        if counts.operations == 0:
+            raise
     filling.allocate(&counts)
     while filling.filled.operations < counts.operations:
         length = read32(data + start + 1)
@@ -1747,6 +1985,333 @@ def decode_commits(
             )
         start += HEADER_SIZE + length
     return filling.commits(), start
+
+
+# Commits by the tick
+
+
+cdef inline int at_most_changes(const Difference* difference) except -1:
+    if difference.saved > MAX_BATCH_ITEMS:
+        at_most("records", difference.saved, MAX_BATCH_ITEMS)
+    if difference.deleted > MAX_BATCH_ITEMS:
+        at_most("slots", difference.deleted, MAX_BATCH_ITEMS)
+    return 0
+
+
+cdef inline Py_ssize_t difference_bound(const Difference* difference) noexcept nogil:
+    """The size of the frame, exact unless its batch goes as columns."""
+    cdef Py_ssize_t batch = 3 + difference.saved * ITEM_SIZE
+    if default_encoding(difference.saved):
+        batch = batch_bound(difference.saved)
+    return HEADER_SIZE + COMMIT_HEAD + PARTICIPANT_HEAD + batch + 2 * difference.deleted
+
+
+cdef inline int gather(
+    uint8_t* target, const Difference* difference, uint16_t* slot
+) noexcept nogil:
+    """The records that changed, one after the other, and what the realm would refuse."""
+    cdef Py_ssize_t i
+    cdef int fault
+    for i in range(difference.saved):
+        memcpy(
+            target + i * ITEM_SIZE, difference.records + difference.changed[i] * ITEM_SIZE,
+            ITEM_SIZE,
+        )
+    fault = records_fault(target, ITEM_SIZE, difference.saved, True, True, slot)
+    for i in range(difference.deleted):
+        if not fault and is_buyback(difference.gone[i]):
+            fault = BUYBACK_SLOT
+            slot[0] = difference.gone[i]
+    return fault
+
+
+cdef Py_ssize_t write_difference(
+    uint8_t* target, const Difference* difference, uint64_t operation, uint8_t reason,
+    uint64_t guid, uint32_t epoch, uint64_t version,
+) except -1:
+    """The CommitInventory frame; returns its size."""
+    cdef uint8_t* at = write_commit_head(target + HEADER_SIZE, operation, reason, 0, 1)
+    cdef uint8_t* aside
+    cdef uint16_t slot = 0
+    cdef int fault
+    at = write_participant(at, guid, epoch, version, difference.deleted, 0)
+    if default_encoding(difference.saved):
+        aside = <uint8_t*>PyMem_Malloc(difference.saved * ITEM_SIZE)
+        if aside == NULL:
+            raise MemoryError
+        try:
+            fault = gather(aside, difference, &slot)
+            if not fault:
+                at += encode_batch_into(at, aside, difference.saved, 1)
+        finally:
+            PyMem_Free(aside)
+    else:
+        write16(at, <uint16_t>difference.saved)
+        at[2] = 0
+        fault = gather(at + 3, difference, &slot)
+        at += 3 + difference.saved * ITEM_SIZE
+    if fault:
+        raise errors.bad_commit(operation, fault, slot)
+    memcpy(at, difference.gone, 2 * difference.deleted)
+    at += 2 * difference.deleted
+    write_header(target, COMMIT, at - target - HEADER_SIZE)
+    return at - target
+
+
+cdef inline uint8_t* write_commit_head(
+    uint8_t* at, uint64_t operation, uint8_t reason, uint8_t flags, Py_ssize_t participants
+) noexcept nogil:
+    write64(at, operation)
+    at[8] = reason
+    at[9] = flags
+    write16(at + 10, <uint16_t>participants)
+    return at + COMMIT_HEAD
+
+
+cdef inline uint8_t* write_participant(
+    uint8_t* at, uint64_t guid, uint32_t epoch, uint64_t version, Py_ssize_t deletes,
+    Py_ssize_t currencies,
+) noexcept nogil:
+    write64(at, guid)
+    write32(at + 8, epoch)
+    write64(at + 12, version)
+    write16(at + 20, <uint16_t>deletes)
+    at[22] = <uint8_t>currencies
+    return at + PARTICIPANT_HEAD
+
+
+def encode_difference(
+    object operation_id, object character_guid, object session_epoch, object expected_version,
+    object before, object after, object reason=0, object out=None, object offset=0,
+):
+    """Diff and encode in one: the CommitInventory frame that turns ``before`` into ``after``.
+
+    Two batches of one character; empty bytes if they are equal. Only what differs is judged: a
+    rule that the realm would refuse raises `BatchError`. With ``out``, a writable buffer of
+    bytes, the frame is written there from ``offset`` on, and the offset behind it is returned;
+    if it does not fit, `RecordError` is raised.
+    """
+    cdef uint64_t operation = number("operation_id", operation_id, 0xFFFFFFFFFFFFFFFF)
+    cdef uint64_t guid = number("character_guid", character_guid, 0xFFFFFFFFFFFFFFFF)
+    cdef uint32_t epoch = number("session_epoch", session_epoch, 0xFFFFFFFF)
+    cdef uint64_t version = number("expected_version", expected_version, 0xFFFFFFFFFFFFFFFF)
+    cdef uint8_t why = number("reason", reason, 0xFF)
+    cdef Output output = None if out is None and offset is ZERO else Output(out, offset)
+    cdef Difference difference
+    cdef Py_ssize_t bound, size
+    cdef bytes frame
+    no_difference(&difference)
+    try:
+        batch = set_difference(&difference, before, after)
+        at_most_changes(&difference)
+        if difference.saved + difference.deleted == 0:
+            return b"" if output is None else output.result()
+        bound = difference_bound(&difference)
+        if output is None:
+            frame = PyBytes_FromStringAndSize(NULL, bound)
+            size = write_difference(
+                <uint8_t*>PyBytes_AS_STRING(frame), &difference, operation, why, guid, epoch,
+                version,
+            )
+            return frame if size == bound else frame[:size]
+        size = write_difference(
+            output.room(bound), &difference, operation, why, guid, epoch, version
+        )
+        output.written(size)
+        return output.result()
+    finally:
+        PyMem_Free(difference.memory)
+
+
+def encode_differences(
+    object first_operation_id, object participants, object before, object after, object reason=0,
+    object out=None, object offset=0,
+):
+    """`encode_difference` for many characters in one call: (frames, which of them changed).
+
+    ``participants`` is a `PARTICIPANT` array of which character_guid, session_epoch and
+    expected_version are read; ``before`` and ``after`` are sequences of as many batches. The
+    character at index i gets the operation id ``first_operation_id`` + i; one that has not
+    changed gets no frame. ``out`` and ``offset`` as there: then the first of the two is the
+    offset behind the last frame. The second is a bool array.
+    """
+    cdef uint64_t first = number("first_operation_id", first_operation_id, 0xFFFFFFFFFFFFFFFF)
+    cdef uint8_t why = number("reason", reason, 0xFF)
+    check_array("participants", participants, PARTICIPANT)
+    cdef Py_ssize_t count = length_of(participants)
+    cdef list olds = list(before)
+    cdef list news = list(after)
+    if PyList_GET_SIZE(olds) != count:
+        raise errors.wrong_length("before", PyList_GET_SIZE(olds), count)
+    if PyList_GET_SIZE(news) != count:
+        raise errors.wrong_length("after", PyList_GET_SIZE(news), count)
+    if count and first > <uint64_t>0xFFFFFFFFFFFFFFFF - <uint64_t>(count - 1):
+        raise errors.number_outside("first_operation_id", first_operation_id, 2**64 - count)
+    cdef const Participant* one = <const Participant*>data_of(participants)
+    cdef Output output = Output(out, offset)
+    cdef cnp.ndarray changed = new_array(BOOL, 1, count)
+    cdef uint8_t* flag = <uint8_t*>cnp.PyArray_DATA(changed)
+    cdef Difference difference
+    cdef object batch
+    cdef Py_ssize_t i, size
+    no_difference(&difference)
+    try:
+        for i in range(count):
+            batch = set_difference(
+                &difference, <object>PyList_GET_ITEM(olds, i), <object>PyList_GET_ITEM(news, i)
+            )
+            at_most_changes(&difference)
+            flag[i] = difference.saved + difference.deleted != 0
+            if flag[i]:
+                size = write_difference(
+                    output.room(difference_bound(&difference)), &difference,
+                    first + <uint64_t>i, why, one[i].character_guid, one[i].session_epoch,
+                    one[i].expected_version,
+                )
+                output.written(size)
+    finally:
+        PyMem_Free(difference.memory)
+    return output.result(), changed
+
+
+def encode_commits(object commits, object out=None, object offset=0):
+    """Operations in one call, the inverse of `decode_commits`: their CommitInventory frames.
+
+    ``commits`` is a `Commits` of which every operation is of kind COMMIT and each range
+    directly follows the one before it; else `RecordError`. Its fault columns are not read: a
+    rule that the realm would refuse raises `BatchError`. With ``out``, a writable buffer of
+    bytes, the frames are written there from ``offset`` on, and the offset behind the last one
+    is returned; what does not fit raises `RecordError`.
+    """
+    operations, participants, items, deletes, currencies = commits
+    check_array("operations", operations, OPERATION)
+    check_array("participants", participants, PARTICIPANT)
+    check_array("items", items, INVENTORY_ITEM)
+    check_array("deletes", deletes, SLOT)
+    check_array("currencies", currencies, CURRENCY)
+    cdef const Operation* operation = <const Operation*>data_of(operations)
+    cdef const Participant* participant = <const Participant*>data_of(participants)
+    cdef const uint8_t* item = data_of(items)
+    cdef const uint8_t* slots = data_of(deletes)
+    cdef const uint8_t* currency = data_of(currencies)
+    cdef Py_ssize_t count = length_of(operations)
+    cdef Output output = Output(out, offset)
+    cdef Py_ssize_t i, size
+    # Counts that change while they are used would lead out of the arrays.
+    if output.overlaps(operation, count * sizeof(Operation)) or output.overlaps(
+        participant, length_of(participants) * sizeof(Participant)
+    ):
+        raise errors.overlapping()
+    check_ranges(
+        operation, count, participant, length_of(participants), length_of(items),
+        length_of(deletes), length_of(currencies),
+    )
+    for i in range(count):
+        size = commit_bound(operation + i, participant + operation[i].first_participant)
+        size = write_commit(
+            output.room(size), operation + i, participant + operation[i].first_participant, item,
+            slots, currency,
+        )
+        output.written(size)
+    return output.result()
+
+
+cdef int check_ranges(
+    const Operation* operation, Py_ssize_t operations, const Participant* participant,
+    Py_ssize_t participants, Py_ssize_t items, Py_ssize_t deletes, Py_ssize_t currencies,
+) except -1:
+    """Every range follows the one before it, and the last ones end with their arrays."""
+    cdef Py_ssize_t i
+    cdef Py_ssize_t next_participant = 0
+    cdef Py_ssize_t next_item = 0
+    cdef Py_ssize_t next_delete = 0
+    cdef Py_ssize_t next_currency = 0
+    cdef bint follow = True
+    for i in range(operations):
+        follow &= operation[i].first_participant == next_participant
+        next_participant += operation[i].participant_count
+    for i in range(participants):
+        follow &= participant[i].first_item == next_item
+        follow &= participant[i].first_delete == next_delete
+        follow &= participant[i].first_currency == next_currency
+        next_item += participant[i].item_count
+        next_delete += participant[i].delete_count
+        next_currency += participant[i].currency_count
+    if (
+        not follow
+        or next_participant != participants
+        or next_item != items
+        or next_delete != deletes
+        or next_currency != currencies
+    ):
+        raise errors.ranges_apart()
+    return 0
+
+
+cdef Py_ssize_t commit_bound(const Operation* operation, const Participant* first) except -1:
+    """The size of an operation's frame, exact unless a batch goes as columns."""
+    cdef const Participant* one
+    cdef Py_ssize_t i
+    cdef Py_ssize_t items = 0
+    cdef Py_ssize_t bound = HEADER_SIZE + COMMIT_HEAD
+    if operation.kind != KIND_COMMIT:
+        raise errors.not_a_commit(operation.operation_id, operation.kind)
+    at_most("characters", operation.participant_count, MAX_PARTICIPANTS)
+    for i in range(operation.participant_count):
+        one = first + i
+        at_most("records", one.item_count, MAX_BATCH_ITEMS)
+        at_most("slots", one.delete_count, MAX_BATCH_ITEMS)
+        at_most("currencies", one.currency_count, 0xFF)
+        items += one.item_count
+        bound += PARTICIPANT_HEAD + 2 * one.delete_count + CURRENCY_SIZE * one.currency_count
+        if default_encoding(one.item_count):
+            bound += batch_bound(one.item_count)
+        else:
+            bound += 3 + ITEM_SIZE * one.item_count
+    at_most("records", items, MAX_PACKET_ITEMS)
+    return bound
+
+
+cdef Py_ssize_t write_commit(
+    uint8_t* target, const Operation* operation, const Participant* first, const uint8_t* items,
+    const uint8_t* deletes, const uint8_t* currencies,
+) except -1:
+    """One frame, once its content is judged; returns its size."""
+    cdef Py_ssize_t count = operation.participant_count
+    cdef Py_ssize_t deleted = 0
+    cdef Py_ssize_t i
+    cdef const Participant* one
+    cdef uint8_t* at
+    cdef uint16_t slot = 0
+    cdef int fault
+    for i in range(count):
+        deleted += first[i].delete_count
+    fault = commit_fault(operation.flags, first, count, deleted, items, deletes, &slot)
+    if fault:
+        raise errors.bad_commit(operation.operation_id, fault, slot)
+    at = write_commit_head(
+        target + HEADER_SIZE, operation.operation_id, operation.reason, operation.flags, count
+    )
+    for i in range(count):
+        one = first + i
+        at = write_participant(
+            at, one.character_guid, one.session_epoch, one.expected_version, one.delete_count,
+            one.currency_count,
+        )
+        at += encode_batch_into(
+            at, items + one.first_item * ITEM_SIZE, one.item_count,
+            default_encoding(one.item_count),
+        )
+        memcpy(at, deletes + 2 * one.first_delete, 2 * one.delete_count)
+        at += 2 * one.delete_count
+        memcpy(
+            at, currencies + CURRENCY_SIZE * one.first_currency,
+            CURRENCY_SIZE * one.currency_count,
+        )
+        at += CURRENCY_SIZE * one.currency_count
+    at_most("bytes", at - target - HEADER_SIZE, MAX_BODY_SIZE)
+    write_header(target, COMMIT, at - target - HEADER_SIZE)
+    return at - target
 
 
 # Answers

@@ -28,6 +28,44 @@ def not_a_buffer(value: object) -> RecordError:
     )
 
 
+def not_writable(value: object) -> RecordError:
+    """An argument that is to be written to and cannot be."""
+    return RecordError(
+        "a writable C-contiguous buffer, such as a bytearray, is wanted to write frames into, "
+        f"not {type(value).__name__}"
+    )
+
+
+def no_room(left: int, needed: int) -> RecordError:
+    """A frame that does not fit into the caller's buffer."""
+    return RecordError(
+        f"the buffer has {left} bytes left, the next frame needs {needed}; that frame was not "
+        "written. Give a larger buffer, or send what is in this one first"
+    )
+
+
+def overlapping() -> RecordError:
+    """A buffer to write into that lies over what is read."""
+    return RecordError(
+        "the buffer to write into shares its memory with the operations; nothing was encoded"
+    )
+
+
+def ranges_apart() -> RecordError:
+    """`Commits` whose columns do not fit together."""
+    return RecordError(
+        "the ranges of the operations and participants do not follow one another up to the ends "
+        "of their arrays (see mmoinv.commits.Commits); nothing was encoded"
+    )
+
+
+def not_a_commit(operation_id: int, kind: int) -> RecordError:
+    """An operation that CommitInventory does not carry."""
+    return RecordError(
+        f"operation {operation_id} is of kind {kind}; only kind 0, COMMIT, is encoded here"
+    )
+
+
 def not_a_batch(value: object) -> RecordError:
     """An argument that is no batch."""
     dtype = getattr(value, "dtype", None)
@@ -79,6 +117,15 @@ def too_many(what: str, count: int, limit: int) -> RecordError:
 def bad_batch(fault: int, slot: int) -> BatchError:
     """A batch that breaks a rule, before it is encoded or stored."""
     return BatchError(f"{fault_sentence(fault, slot)}; nothing was encoded", Fault(fault), slot)
+
+
+def bad_commit(operation_id: int, fault: int, slot: int) -> BatchError:
+    """One operation of several that breaks a rule, before it is encoded."""
+    return BatchError(
+        f"operation {operation_id}: {fault_sentence(fault, slot)}; it was not encoded",
+        Fault(fault),
+        slot,
+    )
 
 
 def bad_content(

@@ -11,7 +11,8 @@ raise `RecordError`, a batch that breaks a rule `BatchError`, a value too large 
 
 import operator
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,39 @@ def _bytes(buffer: Any) -> memoryview:
     except (TypeError, ValueError, BufferError):
         pass
     raise errors.not_a_buffer(buffer)
+
+
+class _Output:
+    """Where frames go: a caller's buffer from an offset on, or bytes that grow."""
+
+    def __init__(self, out: Any, offset: Any) -> None:
+        self.given = out is not None
+        self.memory: bytearray | memoryview = bytearray()
+        if self.given:
+            try:
+                view = memoryview(out)
+            except TypeError:
+                raise errors.not_writable(out) from None
+            if view.readonly or not view.c_contiguous:
+                raise errors.not_writable(out)
+            self.memory = view.cast("B") if view.nbytes else bytearray()
+        self.at = _number("offset", offset, len(self.memory))
+
+    def add(self, frame: bytes) -> None:
+        if not self.given:
+            assert isinstance(self.memory, bytearray)
+            self.memory += frame
+            return
+        if len(frame) > len(self.memory) - self.at:
+            raise errors.no_room(len(self.memory) - self.at, len(frame))
+        self.memory[self.at : self.at + len(frame)] = frame
+        self.at += len(frame)
+
+    def overlaps(self, array: npt.NDArray[Any]) -> bool:
+        return self.given and np.may_share_memory(np.frombuffer(self.memory, np.uint8), array)
+
+    def result(self) -> Any:
+        return self.at if self.given else bytes(self.memory)
 
 
 def _layout(name: Any) -> Layout:
@@ -801,6 +835,166 @@ def _read_protocol_3(
         kind, flags = OperationKind.DELETE, 0
     participant = (guid, 0, 0, items, deletes, np.empty(0, CURRENCY))
     builder.add(operation_id, kind, 0, flags, fault, [participant])
+
+
+def _judged_commit(
+    operation_id: int,
+    reason: int,
+    flags: int,
+    participants: Sequence[tuple[int, int, int, Batch, Slots, Structured]],
+) -> bytes:
+    """The frame of one of several operations, given as `_CommitsBuilder.add` takes them."""
+    _at_most("characters", len(participants), MAX_PARTICIPANTS)
+    parts = [struct.pack("<QBBH", operation_id, reason, flags, len(participants))]
+    for guid, epoch, version, items, deletes, currencies in participants:
+        _at_most("records", len(items), MAX_BATCH_ITEMS)
+        _at_most("slots", len(deletes), MAX_BATCH_ITEMS)
+        _at_most("currencies", len(currencies), U8_MAX)
+        parts.append(struct.pack("<QIQHB", guid, epoch, version, len(deletes), len(currencies)))
+        parts += [encode_batch(items), deletes.tobytes(), currencies.tobytes()]
+    batches = [part[3] for part in participants]
+    _at_most("records", sum(map(len, batches)), MAX_PACKET_ITEMS)
+    fault, slot = _operation_fault(
+        flags, [part[0] for part in participants], batches, [part[4] for part in participants]
+    )
+    if fault:
+        raise errors.bad_commit(operation_id, fault, slot)
+    return _frame(COMMIT, *parts)
+
+
+def _difference(
+    operation_id: int, reason: int, guid: int, epoch: int, version: int, before: Any, after: Any
+) -> bytes:
+    saves, deletes = diff(before, after)
+    if not len(saves) and not len(deletes):
+        return b""
+    part = (guid, epoch, version, saves, deletes, np.empty(0, CURRENCY))
+    return _judged_commit(operation_id, reason, 0, [part])
+
+
+def encode_difference(
+    operation_id: int,
+    character_guid: int,
+    session_epoch: int,
+    expected_version: int,
+    before: Batch,
+    after: Batch,
+    reason: int = 0,
+    out: Any = None,
+    offset: int = 0,
+) -> Any:
+    """Diff and encode in one: the CommitInventory frame that turns ``before`` into ``after``.
+
+    Two batches of one character; empty bytes if they are equal. Only what differs is judged: a
+    rule that the realm would refuse raises `BatchError`. With ``out``, a writable buffer of
+    bytes, the frame is written there from ``offset`` on, and the offset behind it is returned;
+    if it does not fit, `RecordError` is raised.
+    """
+    operation = _number("operation_id", operation_id, U64_MAX)
+    guid = _number("character_guid", character_guid, U64_MAX)
+    epoch = _number("session_epoch", session_epoch, U32_MAX)
+    version = _number("expected_version", expected_version, U64_MAX)
+    why = _number("reason", reason, U8_MAX)
+    output = _Output(out, offset)
+    output.add(_difference(operation, why, guid, epoch, version, before, after))
+    return output.result()
+
+
+def encode_differences(
+    first_operation_id: int,
+    participants: Structured,
+    before: Iterable[Batch],
+    after: Iterable[Batch],
+    reason: int = 0,
+    out: Any = None,
+    offset: int = 0,
+) -> tuple[Any, npt.NDArray[np.bool_]]:
+    """`encode_difference` for many characters in one call: (frames, which of them changed).
+
+    ``participants`` is a `PARTICIPANT` array of which character_guid, session_epoch and
+    expected_version are read; ``before`` and ``after`` are sequences of as many batches. The
+    character at index i gets the operation id ``first_operation_id`` + i; one that has not
+    changed gets no frame. ``out`` and ``offset`` as there: then the first of the two is the
+    offset behind the last frame. The second is a bool array.
+    """
+    first = _number("first_operation_id", first_operation_id, U64_MAX)
+    why = _number("reason", reason, U8_MAX)
+    _array("participants", participants, PARTICIPANT)
+    count = len(participants)
+    befores, afters = list(before), list(after)
+    for name, batches in (("before", befores), ("after", afters)):
+        if len(batches) != count:
+            raise errors.wrong_length(name, len(batches), count)
+    if count and first > U64_MAX - (count - 1):
+        raise errors.number_outside("first_operation_id", first_operation_id, 2**64 - count)
+    output = _Output(out, offset)
+    changed = np.zeros(count, np.bool_)
+    for index, one in enumerate(participants):
+        guid, epoch, version = (
+            int(one[name]) for name in ("character_guid", "session_epoch", "expected_version")
+        )
+        frame = _difference(first + index, why, guid, epoch, version, befores[index], afters[index])
+        changed[index] = bool(frame)
+        output.add(frame)
+    return output.result(), changed
+
+
+def encode_commits(commits: Commits, out: Any = None, offset: int = 0) -> Any:
+    """Operations in one call, the inverse of `decode_commits`: their CommitInventory frames.
+
+    ``commits`` is a `Commits` of which every operation is of kind COMMIT and each range
+    directly follows the one before it; else `RecordError`. Its fault columns are not read: a
+    rule that the realm would refuse raises `BatchError`. With ``out``, a writable buffer of
+    bytes, the frames are written there from ``offset`` on, and the offset behind the last one
+    is returned; what does not fit raises `RecordError`.
+    """
+    operations, participants, items, deletes, currencies = commits
+    _array("operations", operations, OPERATION)
+    _array("participants", participants, PARTICIPANT)
+    _array("items", items, INVENTORY_ITEM)
+    _array("deletes", deletes, SLOT)
+    _array("currencies", currencies, CURRENCY)
+    output = _Output(out, offset)
+    if output.overlaps(operations) or output.overlaps(participants):
+        raise errors.overlapping()
+    _check_ranges(commits)
+    for operation in operations:
+        number, kind = int(operation["operation_id"]), int(operation["kind"])
+        if kind != OperationKind.COMMIT:
+            raise errors.not_a_commit(number, kind)
+        first = int(operation["first_participant"])
+        parts = []
+        for one in participants[first : first + int(operation["participant_count"])]:
+            spans = [
+                slice(start, start + int(one[f"{name}_count"]))
+                for name, start in (
+                    (name, int(one[f"first_{name}"])) for name in ("item", "delete", "currency")
+                )
+            ]
+            parts.append(
+                (
+                    *(int(one["character_guid"]), int(one["session_epoch"])),
+                    int(one["expected_version"]),
+                    *(items[spans[0]], deletes[spans[1]], currencies[spans[2]]),
+                )
+            )
+        output.add(_judged_commit(number, int(operation["reason"]), int(operation["flags"]), parts))
+    return output.result()
+
+
+def _check_ranges(commits: Commits) -> None:
+    """Every range follows the one before it, and the last ones end with their arrays."""
+    operations, participants, items, deletes, currencies = commits
+    for table, first, counted, end in (
+        (operations, "first_participant", "participant_count", len(participants)),
+        (participants, "first_item", "item_count", len(items)),
+        (participants, "first_delete", "delete_count", len(deletes)),
+        (participants, "first_currency", "currency_count", len(currencies)),
+    ):
+        counts = table[counted].tolist()
+        starts = [0, *accumulate(counts)]
+        if table[first].tolist() != starts[:-1] or starts[-1] != end:
+            raise errors.ranges_apart()
 
 
 def encode_commit_results(

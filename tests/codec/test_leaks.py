@@ -84,6 +84,16 @@ def calls(codec) -> list[Callable[[], object]]:
         lambda: codec.decode_commits(save + delete, 0, "packed", True),
         lambda: codec.decode_commits(save + delete, 0, "nothing"),
         lambda: codec.decode_commits(memoryview(commit)[::2]),
+        lambda: codec.encode_commits(group),
+        lambda: codec.encode_commits(group, bytearray(9000)),
+        lambda: codec.encode_commits(group, bytearray(9)),
+        lambda: codec.encode_commits(group, b"read only"),
+        lambda: codec.encode_commits(group._replace(items=many)),
+        lambda: codec.encode_difference(1, 2, 3, 4, wide, many),
+        lambda: codec.encode_difference(1, 2, 3, 4, wide, many, 0, bytearray(9)),
+        lambda: codec.encode_difference(1, 2, 3, 4, many[::-1].copy(), batch(item(3, entry=0))),
+        lambda: codec.encode_differences(1, group.participants[:2], [wide, many], [many, wide]),
+        lambda: codec.encode_differences(1, group.participants[:2], [wide, 7], [many, wide]),
         lambda: codec.encode_commit_results(group, statuses, versions, {1: "a message"}),
         lambda: codec.encode_commit_results(group, statuses, versions[1:]),
         lambda: codec.encode_operation_results(saves, statuses[:2]),
@@ -128,6 +138,7 @@ def test_no_call_keeps_or_drops_a_reference(compiled):
         commits.FRAME,
         commits.Commits,
         np.dtype("u1"),
+        np.dtype("?"),
     ]
     every = calls(compiled)
     for call in every:
