@@ -48,15 +48,20 @@ bench: check $(VENV)/.bench ## run the benchmarks and print each figure beside i
 	@mkdir -p .benchmarks
 	@MMOINV_CODEC=compiled $(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/last.json $(ARGS)
 
-lint: check $(VENV)/.lint $(VENV)/.test ## check style, types and the floors
+lint: check $(VENV)/.lint $(VENV)/.test $(VENV)/.wheel ## check style, types, the floors, the workflows and which wheels are built
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint --max-line-length 100 src/mmoinv/_codec.pyx
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/zizmor --offline --quiet --strict-collection .github
+	@$(BIN)/python tools/build_identifiers.py
 
-wheel: check $(VENV)/.wheel ## build the sdist and, from it, the wheel
-	@$(BIN)/python -m build --outdir dist
+wheel: check $(VENV)/.wheel ## build the sdist and, from it, the wheel; audit and try both
+	@rm -rf dist
+	@echo "Building the sdist and, from it, the wheel (about a minute) ..."
+	@$(BIN)/python -m build --quiet --outdir dist
+	@$(BIN)/python tools/audit_wheel.py dist
 	@ls -1 dist
 
 clean: ## remove what was built, installed or measured
