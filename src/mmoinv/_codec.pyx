@@ -1,10 +1,15 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False, binding=False
+# cython: freethreading_compatible=True
 """The compiled codec. What each function means is written in `mmoinv._codec_py`, its twin.
 
 Arrays are taken by their data pointer once their dtype is known to be ours; bytes by a plain
 buffer. Every length is checked before it is used: decoding first scans a packet whole, then
 expands it, so nothing is allocated for a packet that is broken. All numbers are little
 endian, and so must the machine be.
+
+Free-threaded Python: nothing here is written to after the import, so calls on different
+threads have nothing in common but what they were given. What is read twice, first to measure
+and then to write, is read from a copy of our own where another thread could change it.
 """
 
 import sys
@@ -44,6 +49,20 @@ cdef extern from "numpy/arrayobject.h":
     object new_from_descr "PyArray_NewFromDescr"(
         PyTypeObject*, void*, int, cnp.npy_intp*, cnp.npy_intp*, void*, int, PyObject*
     )
+
+cdef extern from *:
+    """
+    /* Under a GIL nobody runs between two reads of a buffer. CFLAGS=-DMMOINV_COPY_SHARED=1
+       builds the other branch on any Python, to be tested. */
+    #ifndef MMOINV_COPY_SHARED
+    #ifdef Py_GIL_DISABLED
+    #define MMOINV_COPY_SHARED 1
+    #else
+    #define MMOINV_COPY_SHARED 0
+    #endif
+    #endif
+    """
+    bint COPY_SHARED "MMOINV_COPY_SHARED"
 
 # The record table as C sees it. check_record_table() holds it against mmoinv.records.
 
@@ -304,11 +323,23 @@ cdef inline cnp.ndarray new_array(cnp.dtype dtype, Py_ssize_t size, Py_ssize_t c
     return array
 
 
+cdef inline cnp.ndarray copy_of(object array, cnp.dtype dtype, Py_ssize_t size, Py_ssize_t count):
+    """The first ``count`` records of an array of the dtype, which nobody else can change."""
+    cdef cnp.ndarray copy = new_array(dtype, size, count)
+    memcpy(cnp.PyArray_DATA(copy), data_of(array), size * count)
+    return copy
+
+
 @cython.final
 cdef class Bytes:
-    """Holds a plain buffer while it is read."""
+    """Holds a plain buffer while it is read.
+
+    Without a GIL, anything but bytes is copied: a packet that another thread changes between
+    its scan and its expansion would be expanded unchecked.
+    """
 
     cdef Py_buffer view
+    cdef uint8_t* copy
     cdef const uint8_t* data
     cdef Py_ssize_t size
 
@@ -319,8 +350,15 @@ cdef class Bytes:
             raise errors.not_a_buffer(buffer) from None
         self.data = <const uint8_t*>self.view.buf
         self.size = self.view.len
+        if COPY_SHARED and type(buffer) is not bytes:
+            self.copy = <uint8_t*>PyMem_Malloc(self.size)
+            if self.copy == NULL:
+                raise MemoryError
+            memcpy(self.copy, self.data, self.size)
+            self.data = self.copy
 
     def __dealloc__(self):
+        PyMem_Free(self.copy)
         PyBuffer_Release(&self.view)
 
 
@@ -1013,7 +1051,8 @@ def apply_changes(object before, object saves, object deletes):
     does nothing; a slot both deleted and saved is saved.
     """
     cdef uint64_t[1024] gone
-    cdef object old_batch = ordered(before, False)
+    # Counted first, then written: what is counted must not change.
+    cdef object old_batch = ordered(before, COPY_SHARED)
     check_array("deletes", deletes, SLOT)
     cdef object new_batch = ordered(saves, False)
     cdef const uint8_t* old = data_of(old_batch)
@@ -2404,6 +2443,8 @@ def encode_commit_results(
     cdef object participants = commits.participants
     check_answered(operations, participants, statuses)
     check_array("versions", versions, VERSION)
+    if COPY_SHARED:
+        operations = copy_of(operations, OPERATION, sizeof(Operation), length_of(statuses))
     cdef const Operation* operation = <const Operation*>data_of(operations)
     cdef const Participant* participant = <const Participant*>data_of(participants)
     cdef const uint8_t* version = data_of(versions)
@@ -2459,6 +2500,8 @@ def encode_operation_results(object commits, object statuses, object opcode=RESU
     cdef object participants = commits.participants
     check_answered(operations, participants, statuses)
     cdef uint8_t code = result_opcode(opcode)
+    if COPY_SHARED:
+        operations = copy_of(operations, OPERATION, sizeof(Operation), length_of(statuses))
     cdef const Operation* operation = <const Operation*>data_of(operations)
     cdef const Participant* participant = <const Participant*>data_of(participants)
     cdef const uint8_t* status = data_of(statuses)
