@@ -32,7 +32,8 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["realm"], ["world"], ["world", "add"], ["world", "list"], ["loadtest"]]
+    "command",
+    [[], ["realm"], ["world"], ["world", "add"], ["world", "list"], ["loadtest"], ["doctor"]],
 )
 def test_help_teaches(command, capsys):
     with pytest.raises(SystemExit) as caught:

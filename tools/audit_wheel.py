@@ -283,7 +283,8 @@ def _check_import(wheel: Path, python: str, place: Path, environment: dict[str, 
             f"{wheel.name} is installed, yet 'mmoinv --version' says {said!r}. Build again from "
             "a clean tree: make clean wheel"
         )
-    say(f"  {said}")
+    _run([python, "-P", "-m", "mmoinv", "doctor"], place, environment)
+    say(f"  {said}, and the doctor finds everything that is needed")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -50,6 +50,12 @@ cdef extern from "numpy/arrayobject.h":
         PyTypeObject*, void*, int, cnp.npy_intp*, cnp.npy_intp*, void*, int, PyObject*
     )
 
+cdef extern from "numpy/numpyconfig.h":
+    const char* NPY_FEATURE_VERSION_STRING
+
+OLDEST_NUMPY = NPY_FEATURE_VERSION_STRING.decode("ascii")
+"""The oldest numpy that this build runs on."""
+
 cdef extern from *:
     """
     /* Under a GIL nobody runs between two reads of a buffer. CFLAGS=-DMMOINV_COPY_SHARED=1

@@ -74,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
             "      let a world server in; prints its secret\n"
             "  mmoinv realm --database sqlite:///realm.db --port 6280\n"
             "      run the realm server\n"
+            "  mmoinv doctor\n"
+            "      what is installed, and what is wrong with it\n"
         ),
         formatter_class=Formatter,
     )
@@ -85,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     _add_realm(commands)
     _add_world(commands)
     _add_loadtest(commands)
+    _add_doctor(commands)
     return root
 
 
@@ -226,6 +229,33 @@ def _add_database_to(group: argparse._MutuallyExclusiveGroup) -> None:
     )
 
 
+def _add_doctor(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="say what is installed, what is reachable and how quick the disk is",
+        description="Look at this installation and say, line by line, what is well and what is\n"
+        "not, with the remedy: versions, the codec in use and why, the event loop, the limit of\n"
+        "open files, how long the disk takes to sync and what that means for saves a second.\n"
+        "Changes nothing. Exit code 1 if something that is needed failed; a warning (!) is\n"
+        "no failure.",
+        epilog=(
+            "examples:\n"
+            "  mmoinv doctor\n"
+            "      the installation, and the disk of this folder\n"
+            "  mmoinv doctor --database sqlite:///realm.db\n"
+            "      whether a realm could use the database, and the disk that it is on\n"
+            "  mmoinv doctor --realm 127.0.0.1:6280 --json\n"
+            "      whether a realm listens there; everything as JSON, for programs\n"
+        ),
+        formatter_class=Formatter,
+    )
+    _add_database(command, None)
+    command.add_argument("--realm", metavar="HOST:PORT", help="a realm that should be running")
+    command.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    _add_verbose(command)
+    command.set_defaults(run=_run_doctor)
+
+
 # Commands
 
 
@@ -350,6 +380,13 @@ def _run_loadtest(options: argparse.Namespace) -> int:
     )
     with _ended_by_signals():
         return run_load_test(settings, Console())
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from mmoinv import doctor
+
+    realm = _address(options.realm) if options.realm else None
+    return doctor.run(options.database, realm, as_json=options.json)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from contextlib import closing
 from importlib.resources import files
+from pathlib import Path
 
 from mmoinv.errors import ConfigurationError, SchemaVersionError
 from mmoinv.stores.sqlite_bulk import STATEMENT_CACHE_SIZE, prepare
@@ -67,12 +68,7 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
 def _create_or_check(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        names = {
-            name
-            for (name,) in connection.execute(
-                "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view', 'index')"
-            )
-        }
+        names = _names(connection)
         if "mmoinv_meta" in names:
             _check_version(connection, path)
         else:
@@ -82,6 +78,29 @@ def _create_or_check(connection: sqlite3.Connection, path: str) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def inspect(path: str) -> bool:
+    """Whether an SQLite file holds our schema, changing nothing; False if it is still empty.
+
+    `SchemaVersionError` as when it is opened; sqlite3's errors. The file must be there.
+    """
+    # Even to read, SQLite makes files for the log (WAL) beside the database; with none there,
+    # nothing waits in it and the file alone says everything.
+    file = Path(path).resolve()
+    mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
+    with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as connection:
+        names = _names(connection)
+        if "mmoinv_meta" in names:
+            _check_version(connection, path)
+            return True
+        _check_clashes(names, path)
+        return False
+
+
+def _names(connection: sqlite3.Connection) -> set[str]:
+    statement = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view', 'index')"
+    return {name for (name,) in connection.execute(statement)}
 
 
 def _check_version(connection: sqlite3.Connection, path: str) -> None:
@@ -101,7 +120,7 @@ def _check_version(connection: sqlite3.Connection, path: str) -> None:
     )
 
 
-def _create(connection: sqlite3.Connection, path: str, names: set[str]) -> None:
+def _check_clashes(names: set[str], path: str) -> None:
     with closing(sqlite3.connect(":memory:")) as blank:
         blank.executescript(schema_text())
         ours = {name for (name,) in blank.execute("SELECT name FROM sqlite_schema")}
@@ -111,6 +130,10 @@ def _create(connection: sqlite3.Connection, path: str, names: set[str]) -> None:
             f"database {path}: {', '.join(clashing)} of someone else stands where mmoinv's "
             "tables go. Give the realm a database of its own; nothing was changed."
         )
+
+
+def _create(connection: sqlite3.Connection, path: str, names: set[str]) -> None:
+    _check_clashes(names, path)
     statement = ""
     for line in schema_text().splitlines(keepends=True):
         statement += line
