@@ -2234,19 +2234,24 @@ def encode_commits(object commits, object out=None, object offset=0):
     check_array("items", items, INVENTORY_ITEM)
     check_array("deletes", deletes, SLOT)
     check_array("currencies", currencies, CURRENCY)
+    cdef Output output = Output(out, offset)
+    cdef Py_ssize_t count = length_of(operations)
+    cdef Py_ssize_t i, size
+    # Counts that change while they are used would lead out of the arrays.
+    if output.overlaps(data_of(operations), count * sizeof(Operation)) or output.overlaps(
+        data_of(participants), length_of(participants) * sizeof(Participant)
+    ):
+        raise errors.overlapping()
+    if COPY_SHARED:
+        operations = copy_of(operations, OPERATION, sizeof(Operation), count)
+        participants = copy_of(
+            participants, PARTICIPANT, sizeof(Participant), length_of(participants)
+        )
     cdef const Operation* operation = <const Operation*>data_of(operations)
     cdef const Participant* participant = <const Participant*>data_of(participants)
     cdef const uint8_t* item = data_of(items)
     cdef const uint8_t* slots = data_of(deletes)
     cdef const uint8_t* currency = data_of(currencies)
-    cdef Py_ssize_t count = length_of(operations)
-    cdef Output output = Output(out, offset)
-    cdef Py_ssize_t i, size
-    # Counts that change while they are used would lead out of the arrays.
-    if output.overlaps(operation, count * sizeof(Operation)) or output.overlaps(
-        participant, length_of(participants) * sizeof(Participant)
-    ):
-        raise errors.overlapping()
     check_ranges(
         operation, count, participant, length_of(participants), length_of(items),
         length_of(deletes), length_of(currencies),
