@@ -1035,7 +1035,7 @@ def diff(object before, object after):
     cdef uint8_t* target
     no_difference(&difference)
     try:
-        batch = set_difference(&difference, before, after)
+        _kept = set_difference(&difference, before, after)
         saves = new_array(INVENTORY_ITEM, ITEM_SIZE, difference.saved)
         target = <uint8_t*>cnp.PyArray_DATA(saves)
         for i in range(difference.saved):
@@ -2147,7 +2147,7 @@ def encode_difference(
     cdef bytes frame
     no_difference(&difference)
     try:
-        batch = set_difference(&difference, before, after)
+        _kept = set_difference(&difference, before, after)
         at_most_changes(&difference)
         if difference.saved + difference.deleted == 0:
             return b"" if output is None else output.result()
@@ -2197,12 +2197,12 @@ def encode_differences(
     cdef cnp.ndarray changed = new_array(BOOL, 1, count)
     cdef uint8_t* flag = <uint8_t*>cnp.PyArray_DATA(changed)
     cdef Difference difference
-    cdef object batch
+    cdef object _kept
     cdef Py_ssize_t i, size
     no_difference(&difference)
     try:
         for i in range(count):
-            batch = set_difference(
+            _kept = set_difference(
                 &difference, <object>PyList_GET_ITEM(olds, i), <object>PyList_GET_ITEM(news, i)
             )
             at_most_changes(&difference)
