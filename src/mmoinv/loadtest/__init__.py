@@ -5,5 +5,6 @@ World servers and the realm run in processes of their own. Needs the extra ``rea
 
 from mmoinv.loadtest.run import run_load_test
 from mmoinv.loadtest.settings import LoadTestSettings
+from mmoinv.loadtest.throughput import ThroughputSettings, run_throughput
 
-__all__ = ["LoadTestSettings", "run_load_test"]
+__all__ = ["LoadTestSettings", "ThroughputSettings", "run_load_test", "run_throughput"]

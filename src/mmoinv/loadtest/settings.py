@@ -41,12 +41,16 @@ class LoadTestSettings:
             raise ConfigurationError("with --realm there is one world: leave --worlds out")
         if not all(0 < value < math.inf for value in (self.duration_s, self.saves_per_s)):
             raise ConfigurationError("--duration and --saves-per-s must be finite and above 0")
-        path = Path(self.json_path)
-        if self.json_path and (path.is_dir() or not os.access(path.parent, os.W_OK)):
-            raise ConfigurationError(
-                f"the report cannot be written to {self.json_path}: that is a folder, or in one "
-                "that is not there or not writable"
-            )
+        check_report_path(self.json_path)
+
+
+def check_report_path(path: str) -> None:
+    """`ConfigurationError` if a report cannot be written there; no path is none."""
+    if path and (Path(path).is_dir() or not os.access(Path(path).parent, os.W_OK)):
+        raise ConfigurationError(
+            f"the report cannot be written to {path}: that is a folder, or in one that is not "
+            "there or not writable"
+        )
 
 
 @dataclass(frozen=True, slots=True)
