@@ -93,6 +93,12 @@ def test_a_secret_from_a_file(tmp_path, capsys):
         (["loadtest", "--json", "no/such/folder/x.json"], "no/such/folder"),
         (["loadtest", "--json", "."], "folder"),
         (["loadtest", "--database", "mysql://x"], "mysql"),
+        (["loadtest", "--sender", "--saves", "3"], "--saves"),
+        (["loadtest", "--sender", "--window", "0"], "window"),
+        (["loadtest", "--sender", "--characters", "0"], "one character"),
+        (["loadtest", "--sender", "--realm", "127.0.0.1:1"], "--realm"),
+        (["loadtest", "--sender", "--database", "mysql://x"], "mysql"),
+        (["loadtest", "--sender", "--json", "no/such/folder/x.json"], "no/such/folder"),
     ],
 )
 def test_a_wrong_argument_is_one_message_and_exit_code_2(

@@ -187,6 +187,8 @@ def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
             "      clears them at the end; the worlds 'loadtest-N' stay in it\n"
             "  mmoinv loadtest --realm 127.0.0.1:6280 --world world-1 --secret-file secret.txt\n"
             "      against a realm that runs; its own figures are not available then\n"
+            "  mmoinv loadtest --sender\n"
+            "      how many saves a second the realm takes, beside one transaction a save\n"
         ),
         formatter_class=Formatter,
     )
@@ -215,6 +217,24 @@ def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--seed", type=int, default=1, help="of the game (default: %(default)s)")
     command.add_argument(
         "--plain", action="store_true", help="a line a second instead of the live table"
+    )
+    sender = command.add_argument_group(
+        "the sender",
+        "Instead of players, one process writes saves that it encoded beforehand, many at a time,\n"
+        "so that the realm is what is measured; then the same file takes one transaction a save.",
+    )
+    sender.add_argument("--sender", action="store_true", help="measure that instead")
+    sender.add_argument(
+        "--characters", type=int, default=20_000, help="that are saved (default: %(default)s)"
+    )
+    sender.add_argument(
+        "--saves", type=int, default=200_000, help="how many, in all (default: %(default)s)"
+    )
+    sender.add_argument(
+        "--window",
+        type=int,
+        default=2048,
+        help="saves without an answer at a time (default: %(default)s)",
     )
     _add_verbose(command)
     command.set_defaults(run=_run_loadtest)
@@ -351,6 +371,8 @@ def _run_loadtest(options: argparse.Namespace) -> int:
             "pip install 'mmoinv[realm]'"
         ) from error
 
+    if options.sender:
+        return _run_sender(options, Console())
     from mmoinv.loadtest import LoadTestSettings, run_load_test
 
     host, port, secret = "", 0, ""
@@ -380,6 +402,23 @@ def _run_loadtest(options: argparse.Namespace) -> int:
     )
     with _ended_by_signals():
         return run_load_test(settings, Console())
+
+
+def _run_sender(options: argparse.Namespace, console: Any) -> int:
+    from mmoinv.loadtest import ThroughputSettings, run_throughput
+
+    if options.realm or options.world:
+        raise ConfigurationError("--sender starts a realm of its own: leave --realm out")
+    settings = ThroughputSettings(
+        characters=options.characters,
+        saves=options.saves,
+        window=options.window,
+        database=options.database,
+        json_path=options.json,
+        seed=options.seed,
+    )
+    with _ended_by_signals():
+        return run_throughput(settings, console)
 
 
 def _run_doctor(options: argparse.Namespace) -> int:

@@ -137,6 +137,8 @@ def _send(
         _ask(children, "ready", send=False)
         filling = bars.add_task("Joining, filling bags", total=settings.characters)
         _ask(children, "fill", progress=lambda count: bars.advance(filling, count))
+        # The realm's last figures come before its answer.
+        _ask(children, "settle", of=realm)
         sending = bars.add_task("Sending to the realm", total=settings.saves)
         measures = Measures()
         sent = _ask(
@@ -147,7 +149,6 @@ def _send(
             measures=measures,
         )
         bars.update(sending, completed=settings.saves)
-        # The realm's last figures come before its answer.
         _ask(children, "settle", measures=measures, of=realm)
         holdings = _ask(children, "holdings")
         gently = True
