@@ -9,7 +9,7 @@ BUILT := pyproject.toml setup.py src/mmoinv/_codec.pyx
 export MMOINV_BUILD_CODEC ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help check demo test bench lint wheel clean
+.PHONY: help check demo test bench figures lint wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,9 +44,12 @@ demo: check $(VENV)/.base ## run the main job: 100 players save through world se
 test: check $(VENV)/.test ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: check $(VENV)/.bench ## run the benchmarks and print each figure beside its target
+bench: check $(VENV)/.bench ## run the benchmarks: each figure beside its target and the last run, and a page with plots
 	@mkdir -p .benchmarks
-	@MMOINV_CODEC=compiled $(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/last.json $(ARGS)
+	@MMOINV_CODEC=compiled $(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/run.json $(ARGS)
+
+figures: check $(VENV)/.base ## write the figures of the last 'make bench' into the README
+	@$(BIN)/python benchmarks/readme_table.py
 
 lint: check $(VENV)/.lint $(VENV)/.test $(VENV)/.wheel ## check style, types, the floors, the workflows and which wheels are built
 	@$(BIN)/ruff check .

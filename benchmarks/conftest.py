@@ -1,29 +1,27 @@
-"""The summary at a benchmark run's end: ours beside the others, and each figure beside its target.
+"""A benchmark run's end: ours beside the others, each figure beside its target and the last run.
 
-Every ratio comes from one and the same run. Targets are printed as passed or failed;
-``--require-targets`` (or ``MMOINV_REQUIRE_TARGETS=1``) makes a failed one fail the run.
+``make bench`` keeps the figures in ``.benchmarks/last.json`` (those of the run before in
+``previous.json``) and draws ``.benchmarks/report.html``. Every ratio comes from one and the same
+run. Targets (targets.py) are printed as passed or failed; ``--require-targets`` (or
+``MMOINV_REQUIRE_TARGETS=1``) makes a failed one fail the run.
 """
 
 import os
 import timeit
-from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from figures import Run, groups_of, judged, read_run, run_of, unmeasured
+from summary import keep, summary
 
 CALLS = 1000
 """Calls in one round of a micro benchmark: pytest-benchmark's own call costs tens of ns."""
 
-RATIO_TARGETS = {
-    ("encode 25 items", "msgspec"): 15.0,
-    ("encode 25 items", "struct"): 40.0,
-    ("diff 25 items, 3 changes", "numpy"): 20.0,
-}
-"""How many times faster than another way ours must be."""
-
-LIMIT_TARGETS = {"rtt_p99_ms": 100.0}
-"""Figures of the main job's benchmarks, and what they must stay below."""
+HERE = Path(__file__).parent
+FOLDER = HERE.parent / ".benchmarks"
+KEPT = pytest.StashKey[dict[str, Any]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,84 +52,58 @@ def compare(benchmark: Any) -> Callable[..., None]:
     return measured
 
 
-def nanoseconds(mark: Any) -> float:
-    """One call of a micro benchmark, from the quickest round: the noise only ever adds."""
-    return float(mark.stats.min) * 1e9 / mark.extra_info["calls"]
+@pytest.hookimpl
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Every single round would make some megabytes of it."""
+    for entry in output_json["benchmarks"]:
+        entry["stats"].pop("data", None)
+    config.stash[KEPT] = output_json
 
 
-Line = tuple[str, list[bool]]
-"""What is shown, and of each target in it whether it is met."""
-
-
-def ratio_lines(marks: list[Any]) -> list[Line]:
-    """One line a group."""
-    groups: dict[str, dict[str, float]] = defaultdict(dict)
-    for mark in marks:
-        if "way" in mark.extra_info:
-            groups[mark.group][mark.extra_info["way"]] = nanoseconds(mark)
-    lines: list[Line] = []
-    for group, ways in groups.items():
-        if "ours" not in ways:
-            continue
-        text = f"{group:<34} ours {ways['ours']:>9,.0f} ns"
-        met = []
-        for way, took in ways.items():
-            if way == "ours":
-                continue
-            ratio = took / ways["ours"]
-            text += f"   {way} {took:,.0f} ns = {ratio:.1f}x"
-            target = RATIO_TARGETS.get((group, way))
-            if target is not None:
-                text += f" (target {target:.0f}x: {'pass' if ratio >= target else 'FAIL'})"
-                met.append(ratio >= target)
-        lines.append((text, met))
-    return lines
-
-
-def limit_lines(marks: list[Any]) -> list[Line]:
-    """One line a figure of the main job."""
-    lines: list[Line] = []
-    for mark in marks:
-        for name, limit in LIMIT_TARGETS.items():
-            if name in mark.extra_info:
-                figure = mark.extra_info[name]
-                verdict = "pass" if figure < limit else "FAIL"
-                others = ", ".join(
-                    f"{key} {value}" for key, value in mark.extra_info.items() if key != name
-                )
-                lines.append(
-                    (
-                        f"{mark.name}: {name} {figure} (target < {limit:.0f}: {verdict}); {others}",
-                        [figure < limit],
-                    )
-                )
-    return lines
-
-
-def verdicts(config: pytest.Config) -> list[Line]:
-    """Everything that was measured, line by line."""
+def measured_run(config: pytest.Config) -> Run:
+    """What was measured, also if no JSON was asked for."""
+    if KEPT in config.stash:
+        return run_of(config.stash[KEPT])
     session = getattr(config, "_benchmarksession", None)
     marks = [mark for mark in getattr(session, "benchmarks", []) if mark.stats.data]
-    return ratio_lines(marks) + limit_lines(marks)
+    return Run(groups_of(mark.as_dict(include_data=False) for mark in marks))
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Whether everything ran and nothing failed: only then it is worth comparing with."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    run = {Path(report.fspath).name for report in reporter.stats.get("passed", [])}
+    left_out = any(reporter.stats.get(kind) for kind in ("failed", "error", "deselected"))
+    return (
+        not left_out
+        and not any("::" in argument for argument in config.args)
+        and run >= {path.name for path in HERE.glob("test_*.py")}
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not session.config.getoption("--require-targets"):
         return
-    met = [one for _, targets in verdicts(session.config) for one in targets]
-    if session.exitstatus == 0 and not all(met):
+    run = measured_run(session.config)
+    missed = [one for one in judged(run) if not one.is_met]
+    absent = unmeasured(run) if is_whole(session.config) else []
+    if session.exitstatus == 0 and (missed or absent):
         session.exitstatus = 1
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    lines = verdicts(config)
-    if not lines:
+    run = measured_run(config)
+    if not run.groups:
         return
+    before = read_run(FOLDER / "last.json")
+    lines = summary(run, before, is_whole(config))
+    if KEPT in config.stash:
+        written = Path(config.getoption("benchmark_json"))
+        FOLDER.mkdir(exist_ok=True)
+        lines += keep(FOLDER, written, run, before, is_whole(config))
     terminalreporter.section("ours beside the others, one call each")
-    for text, targets in lines:
-        colours = {"green": all(targets), "red": not all(targets)} if targets else {}
-        terminalreporter.write_line(text, **colours)
-    met = [one for _, targets in lines for one in targets]
-    terminalreporter.write_line(f"{sum(met)} of {len(met)} targets met")
+    for line in lines:
+        colours = {} if line.is_good is None else {"green": line.is_good, "red": not line.is_good}
+        terminalreporter.write_line(line.text, **colours)
