@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = "--verbose" in (sys.argv if arguments is None else arguments)
     try:
         options = parser().parse_args(arguments)
+        options.typed = list(sys.argv[1:] if arguments is None else arguments)
         return int(options.run(options))
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -182,6 +183,8 @@ def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
             "  mmoinv loadtest\n"
             "      100 players for 30 s, on a temporary database\n"
             "  mmoinv loadtest --players 1000 --saves-per-s 1 --json report.json\n"
+            "  mmoinv loadtest --html report.html --compare report.json\n"
+            "      with plots, beside that earlier run\n"
             "  mmoinv loadtest --database sqlite:///realm.db\n"
             "      on a database of yours: uses characters from guid 0x4C54000000000000 on, and\n"
             "      clears them at the end; the worlds 'loadtest-N' stay in it\n"
@@ -214,6 +217,18 @@ def _add_loadtest(commands: "Commands[argparse.ArgumentParser]") -> None:
     secret.add_argument("--secret", help="with --realm: its secret (others can see it in 'ps')")
     secret.add_argument("--secret-file", metavar="FILE", type=Path, help="the same, from a file")
     command.add_argument("--json", metavar="FILE", default="", help="write the figures to a file")
+    command.add_argument(
+        "--html",
+        metavar="FILE",
+        default="",
+        help="write a report with plots: one page that needs nothing else (extra 'report')",
+    )
+    command.add_argument(
+        "--compare",
+        metavar="FILE",
+        default="",
+        help="each figure beside an earlier run's, from the file that --json wrote then",
+    )
     command.add_argument("--seed", type=int, default=1, help="of the game (default: %(default)s)")
     command.add_argument(
         "--plain", action="store_true", help="a line a second instead of the live table"
@@ -374,6 +389,7 @@ def _run_loadtest(options: argparse.Namespace) -> int:
     if options.sender:
         return _run_sender(options, Console())
     from mmoinv.loadtest import LoadTestSettings, run_load_test
+    from mmoinv.loadtest.settings import shown_command
 
     host, port, secret = "", 0, ""
     if options.realm:
@@ -397,6 +413,9 @@ def _run_loadtest(options: argparse.Namespace) -> int:
         world_name=options.world or "",
         secret=secret,
         json_path=options.json,
+        html_path=options.html,
+        compare_path=options.compare,
+        command=shown_command(options.typed),
         seed=options.seed,
         plain=options.plain,
     )
@@ -409,6 +428,8 @@ def _run_sender(options: argparse.Namespace, console: Any) -> int:
 
     if options.realm or options.world:
         raise ConfigurationError("--sender starts a realm of its own: leave --realm out")
+    if options.html or options.compare:
+        raise ConfigurationError("--html and --compare are for players: leave them or --sender out")
     settings = ThroughputSettings(
         characters=options.characters,
         saves=options.saves,

@@ -2,16 +2,20 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from runs import measures, run
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.loadtest.live import LiveTable, number, sparkline
 from mmoinv.loadtest.measures import Measures, Samples
-from mmoinv.loadtest.report import RunFigures, as_json, show, show_next_steps, targets, write_json
-from mmoinv.loadtest.settings import LoadTestSettings
+from mmoinv.loadtest.report import as_json, show, show_next_steps, targets, write_json
+from mmoinv.loadtest.settings import LoadTestSettings, shown_command
 from mmoinv.loadtest.verification import Findings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "loadtest.md"
 
 KEYS = {
     "players": None,
@@ -35,35 +39,45 @@ KEYS = {
     "doubled": None,
     "targets": None,
     "passed": None,
+    "format": None,
+    "ended": None,
+    "command": None,
+    "settings": {
+        "players",
+        "worlds",
+        "duration_s",
+        "saves_per_s_of_each",
+        "seed",
+        "has_own_realm",
+    },
+    "machine": None,
+    "series": {
+        "interval_s",
+        "saves_per_s",
+        "rtt_ms",
+        "database_ms",
+        "packet_bytes",
+        "packet_us",
+        "group_size",
+        "queue_depth",
+        "unanswered",
+    },
+    "distributions": {"playing", "all_at_once"},
+    "characters_verified": None,
+    "records_verified": None,
+    "deeds": None,
+    "seed": None,
+    "codec": None,
+    "version": None,
+    "python": None,
+    "platform": None,
 }
-
-
-def measures(rtt_ms=(1.0, 2.0), size=100.0, database_ms=(1.0,)) -> Measures:
-    result = Measures()
-    result.rtt_ms.extend(rtt_ms)
-    result.packet_bytes.extend([size] * len(rtt_ms))
-    result.database_ms.extend(database_ms)
-    result.group_size.extend([3.0])
-    result.packet_us.extend([5.0])
-    return result
-
-
-def run(**changes) -> RunFigures:
-    values = {
-        "settings": LoadTestSettings(players=2, worlds=1),
-        "play": measures(),
-        "all_at_once": measures(),
-        "packet_bytes_of": {"packet_bytes_40_items": 700, "packet_bytes_119_items": 1300},
-        "findings": Findings(2, 50),
-        "played_s": 2.0,
-    }
-    return RunFigures(**(values | changes))
 
 
 def test_the_keys_of_the_json():
     report = as_json(run())
+    assert set(report) == set(KEYS)
     for name, inner in KEYS.items():
-        assert name in report
         if inner:
             assert set(report[name]) == inner, name
     assert set(report["all_at_once"]["rtt_ms"]) == {"p50", "p95", "p99", "max"}
@@ -145,6 +159,38 @@ def test_the_last_screen_says_what_was_shown():
     assert "50 records" in text
     assert "none lost, none doubled" in text
     assert "figures.json" in text
+
+
+def test_the_keys_are_documented():
+    text = DOCUMENT.read_text()
+    for name, inner in KEYS.items():
+        assert f"`{name}`" in text
+        for key in inner or ():
+            assert f"`{key}`" in text, key
+
+
+def test_the_json_is_read_back_as_it_was(tmp_path):
+    report = as_json(run())
+    path = tmp_path / "figures.json"
+    write_json(str(path), report)
+    assert json.loads(path.read_text()) == report
+    # Lists of numbers are one line each.
+    assert len(path.read_text().splitlines()) < 250
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (["loadtest", "--players", "9"], "mmoinv loadtest --players 9"),
+        (["loadtest", "--secret", "hunter2"], "mmoinv loadtest --secret '***'"),
+        (["loadtest", "--secret=hunter2"], "mmoinv loadtest '--secret=***'"),
+        (["--database", "x://me:hunter2@host/db"], "mmoinv --database 'x://me:***@host/db'"),
+        (["--database=x://h/db?password=hunter2"], "mmoinv '--database=x://h/db?password=***'"),
+        (["--database", "sqlite:////a/b.db"], "mmoinv --database sqlite:////a/b.db"),
+    ],
+)
+def test_the_command_is_shown_without_secrets(typed, shown):
+    assert shown_command(typed) == shown
 
 
 def test_a_report_that_cannot_be_written(tmp_path):

@@ -61,6 +61,30 @@ async def test_a_run_on_a_database_of_ones_own(tmp_path):
             assert not await store.has_characters(GUID_BASE, GUID_BASE + 0xFFFF_FFFF)
 
 
+def test_a_report_with_plots_beside_an_earlier_run(tmp_path):
+    figures, html = tmp_path / "figures.json", tmp_path / "report.html"
+    arguments = ("--players", "4", "--duration", "1", "--saves-per-s", "4")
+    load_test(*arguments, "--json", str(figures))
+    earlier = json.loads(figures.read_text())
+    result = load_test(
+        *arguments, "--json", str(figures), "--html", str(html), "--compare", str(figures)
+    )
+    report = json.loads(figures.read_text())
+    check_figures(report, result.stdout + result.stderr)
+    assert report["ended"] != earlier["ended"]
+    assert report["command"].endswith(f"--compare {figures}")
+    assert sum(report["series"]["saves_per_s"]["mean"]) == pytest.approx(
+        report["saves"] / report["series"]["interval_s"], rel=0.01
+    )
+    assert sum(report["distributions"]["all_at_once"]["rtt_ms"]["counts"]) == 4
+    assert "now/then" in result.stdout
+    assert "figures are worse" in " ".join(result.stdout.split())
+    assert str(html) in result.stdout
+    page = html.read_text()
+    assert "Then and now" in page
+    assert "Queue at the realm" in page
+
+
 async def test_against_a_realm_that_runs(tmp_path):
     figures = tmp_path / "figures.json"
     secret = tmp_path / "secret"
@@ -70,10 +94,12 @@ async def test_against_a_realm_that_runs(tmp_path):
             load_test,
             *("--players", "6", "--duration", "1", "--realm", f"127.0.0.1:{realm.port}"),
             *("--world", "world-1", "--secret-file", str(secret), "--json", str(figures)),
+            *("--html", str(tmp_path / "report.html")),
         )
         report = json.loads(figures.read_text())
         check_figures(report, result.stdout + result.stderr)
         assert report["database_ms"]["p50"] is None
+        assert "Queue at the realm" not in (tmp_path / "report.html").read_text()
         assert report["targets"]["database_p99_ms"]["passed"] is None
         assert len(await realm.store.read_items(GUID_BASE)) == 0
 

@@ -13,17 +13,21 @@ Figures = npt.NDArray[np.float64]
 
 
 class Samples:
-    """Figures of one kind as they come in."""
+    """Figures of one kind as they come in, each with the monotonic moment that it belongs to."""
 
     def __init__(self) -> None:
         self._parts: list[Figures] = []
+        self._moments: list[Figures] = []
         self.count = 0
 
-    def extend(self, figures: Iterable[float] | Figures) -> None:
-        """Add figures."""
+    def extend(
+        self, figures: Iterable[float] | Figures, at_s: float | Iterable[float] | Figures = 0.0
+    ) -> None:
+        """Add figures, with one moment for all of them or one for each."""
         part = np.asarray(figures, np.float64)
         if len(part):
             self._parts.append(part)
+            self._moments.append(np.broadcast_to(np.asarray(at_s, np.float64), part.shape))
             self.count += len(part)
 
     def values(self) -> Figures:
@@ -31,6 +35,10 @@ class Samples:
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
         return self._parts[0] if self._parts else np.empty(0, np.float64)
+
+    def moments_s(self) -> Figures:
+        """The moment of each of `values`."""
+        return np.concatenate(self._moments) if self._moments else np.empty(0, np.float64)
 
     def percentile(self, percent: float) -> float | None:
         """That percentile, None without figures."""
@@ -69,6 +77,10 @@ class Measures:
         """Operations, one figure a transaction."""
         self.packet_us = Samples()
         """The realm's processing time of a packet, from its arrival until it is queued."""
+        self.queue_depth = Samples()
+        """Operations that waited as a transaction began, one figure a transaction."""
+        self.unanswered = Samples()
+        """Operations that the worlds had no answer for, one figure each time they reported."""
         self.queue = 0
         """Operations that wait at the realm, now."""
         self.pending = 0
@@ -77,13 +89,20 @@ class Measures:
 
     def add_world(self, sample: dict[str, Any]) -> None:
         """What a world process has measured since its last sample."""
-        self.rtt_ms.extend(sample["rtt_ms"])
-        self.packet_bytes.extend(sample["packet_bytes"])
+        self.rtt_ms.extend(sample["rtt_ms"], sample["answered_s"])
+        self.packet_bytes.extend(sample["packet_bytes"], sample["at_s"])
         self.refused += sample["refused"]
 
     def add_realm(self, sample: dict[str, Any]) -> None:
         """What the realm process has measured since its last sample."""
-        self.database_ms.extend(sample["database_ms"])
-        self.group_size.extend(sample["group_size"])
-        self.packet_us.extend(sample["packet_us"])
+        at_s = sample["at_s"]
+        self.database_ms.extend(sample["database_ms"], at_s)
+        self.group_size.extend(sample["group_size"], at_s)
+        self.queue_depth.extend(sample["queue_depth"], at_s)
+        self.packet_us.extend(sample["packet_us"], at_s)
         self.queue = sample["queue"]
+
+    def set_pending(self, count: int, at_s: float) -> None:
+        """How many operations the worlds have no answer for, all together, at a moment."""
+        self.pending = count
+        self.unanswered.extend([count], at_s)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -54,6 +55,8 @@ class _Sampler:
         return {
             "database_ms": now.database_ms[-groups:] if groups else now.database_ms[:0],
             "group_size": now.group_size[-groups:] if groups else now.group_size[:0],
+            "queue_depth": now.queue_depth[-groups:] if groups else now.queue_depth[:0],
             "packet_us": now.packet_us[-chunks:] if chunks else now.packet_us[:0],
             "queue": now.queue,
+            "at_s": time.monotonic(),
         }

@@ -1,13 +1,16 @@
 """The end of a run: its figures as JSON, its targets, and what to say about them.
 
-Pure but for printing; targets and keys of the JSON are defined here and nowhere else.
+Pure but for printing; targets and keys of the JSON are defined here and nowhere else. The keys
+are described in docs/loadtest.md.
 """
 
 import json
 import platform
+import re
 import shutil
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,15 @@ from rich.table import Table
 from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError
 from mmoinv.loadtest.live import number
+from mmoinv.loadtest.machine import machine_facts
 from mmoinv.loadtest.measures import Measures, rounded
+from mmoinv.loadtest.series import by_second, distributions
 from mmoinv.loadtest.settings import LoadTestSettings
 from mmoinv.loadtest.verification import Findings
+
+FORMAT = 1
+"""Of the JSON: rises when a key is renamed or means something else. A file without it is older,
+and has no settings, series and distributions."""
 
 RTT_LIMIT_MS = 100.0
 DATABASE_LIMIT_MS = 50.0
@@ -40,6 +49,8 @@ class RunFigures:
     played_s: float
     """From the start to the last answer, at least the duration asked for."""
     deeds: dict[str, int] = field(default_factory=dict)
+    play_started_s: float = 0.0
+    """The monotonic moment."""
 
 
 def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
@@ -87,6 +98,18 @@ def as_json(run: RunFigures) -> dict[str, Any]:
     seconds = max(run.played_s, 1e-9)
     total_bytes = float(run.play.packet_bytes.values().sum())
     return {
+        "format": FORMAT,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": run.settings.command,
+        "settings": {
+            "players": run.settings.players,
+            "worlds": run.settings.worlds,
+            "duration_s": run.settings.duration_s,
+            "saves_per_s_of_each": run.settings.saves_per_s,
+            "seed": run.settings.seed,
+            "has_own_realm": run.settings.has_own_realm,
+        },
+        "machine": machine_facts(),
         "players": run.settings.players,
         "worlds": run.settings.worlds,
         "duration_s": rounded(run.played_s),
@@ -125,13 +148,26 @@ def as_json(run: RunFigures) -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "series": by_second(run.play, run.play_started_s, run.played_s),
+        "distributions": {
+            "playing": distributions(run.play),
+            "all_at_once": distributions(run.all_at_once),
+        },
     }
 
 
 def write_json(path: str, report: dict[str, Any]) -> None:
     """Write the figures to a file."""
+    text = json.dumps(report, indent=2)
+    # A list of numbers is one line, or most of the file would be line breaks.
+    text = re.sub(r"\[[^][{}\"]*\]", lambda found: " ".join(found[0].split()), text)
+    write_text(path, text + "\n")
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file; `ConfigurationError` if that cannot be."""
     try:
-        Path(path).write_text(json.dumps(report, indent=2) + "\n")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
             f"the report cannot be written to {path}: {error.strerror}; the run itself is done"
@@ -218,3 +254,8 @@ def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
         )
     if settings.json_path:
         console.print(f"[dim]The figures are in {settings.json_path}.[/]", highlight=False)
+    if settings.html_path:
+        console.print(
+            f"[dim]The report is in {settings.html_path}: open it in a browser.[/]",
+            highlight=False,
+        )

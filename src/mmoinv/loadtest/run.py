@@ -15,13 +15,23 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mmoinv import plots
 from mmoinv.errors import MmoinvError
+from mmoinv.loadtest.comparison import Comparison, read_report, show_comparison
 from mmoinv.loadtest.live import LiveTable, progress
 from mmoinv.loadtest.measures import Measures
 from mmoinv.loadtest.players import GUID_BASE, GUID_LAST
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
-from mmoinv.loadtest.report import RunFigures, as_json, show, show_next_steps, write_json
+from mmoinv.loadtest.report import (
+    RunFigures,
+    as_json,
+    show,
+    show_next_steps,
+    write_json,
+    write_text,
+)
+from mmoinv.loadtest.report_page import report_page
 from mmoinv.loadtest.settings import LoadTestSettings, WorldSettings
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
 from mmoinv.loadtest.world_process import run_world
@@ -39,6 +49,10 @@ SETTLE_S = 0.6
 def run_load_test(settings: LoadTestSettings, console: Console) -> int:
     """Run it; 0 if every target is met, 1 if not. Errors of mmoinv say what went wrong."""
     settings.check()
+    # Before the run, not after it: what would be missing at its end.
+    if settings.html_path:
+        plots.require_plotly()
+    earlier = read_report(settings.compare_path) if settings.compare_path else None
     with contextlib.ExitStack() as stack:
         database = settings.database
         if settings.has_own_realm and not database:
@@ -53,8 +67,13 @@ def run_load_test(settings: LoadTestSettings, console: Console) -> int:
             run.end()
     report = as_json(figures)
     show(console, figures, report)
+    comparison = Comparison(earlier, report) if earlier is not None else None
+    if comparison is not None:
+        show_comparison(console, comparison)
     if settings.json_path:
         write_json(settings.json_path, report)
+    if settings.html_path:
+        write_text(settings.html_path, report_page(report, comparison))
     show_next_steps(console, settings)
     return 0 if report["passed"] else 1
 
@@ -80,14 +99,23 @@ class _Run:
     def all_phases(self) -> RunFigures:
         self._start()
         self._set_up()
-        played_s, deeds = self._play()
+        play_started_s, played_s, deeds = self._play()
         play, self._measures = self._measures, Measures()
         sizes = self._all_at_once()
         findings = self._verify()
         if not self._settings.has_own_realm:
             self._ask("clear")
         self._finished = True
-        return RunFigures(self._settings, play, self._measures, sizes, findings, played_s, deeds)
+        return RunFigures(
+            self._settings,
+            play,
+            self._measures,
+            sizes,
+            findings,
+            played_s,
+            deeds,
+            play_started_s,
+        )
 
     def end(self) -> None:
         """End every process, worlds first, and clear the database, also after Ctrl-C."""
@@ -145,7 +173,7 @@ class _Run:
         self._settle()
         self._measures = Measures()
 
-    def _play(self) -> tuple[float, dict[str, int]]:
+    def _play(self) -> tuple[float, float, dict[str, int]]:
         duration_s = self._settings.duration_s
         start_s = time.monotonic() + AHEAD_S
         title = f"{self._settings.players} players loot, stack, use, move, destroy and save"
@@ -161,7 +189,7 @@ class _Run:
         for result in results:
             for name, count in result.items():
                 deeds[name] = deeds.get(name, 0) + count
-        return played_s, deeds
+        return start_s, played_s, deeds
 
     def _all_at_once(self) -> dict[str, int]:
         self._console.print("\nNow everyone saves the whole inventory at the same instant ...")
@@ -226,7 +254,7 @@ class _Run:
             else:
                 self._measures.add_world(payload)
                 self._pending[child] = payload["pending"]
-                self._measures.pending = sum(self._pending.values())
+                self._measures.set_pending(sum(self._pending.values()), payload["at_s"])
                 for refusal in payload["refusals"]:
                     self._show_refusal(f"{child.name}: {refusal}")
         return result

@@ -2,7 +2,11 @@
 
 import math
 import os
+import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from mmoinv.errors import ConfigurationError
@@ -11,7 +15,7 @@ from mmoinv.errors import ConfigurationError
 @dataclass(frozen=True, slots=True)
 class LoadTestSettings:
     """``saves_per_s`` is what one player saves in a second. Without ``realm_host`` a realm is
-    started on ``database``."""
+    started on ``database``. ``command`` is what the user typed, without secrets, for the report."""
 
     players: int = 100
     worlds: int = 2
@@ -23,6 +27,9 @@ class LoadTestSettings:
     world_name: str = ""
     secret: str = ""
     json_path: str = ""
+    html_path: str = ""
+    compare_path: str = ""
+    command: str = ""
     seed: int = 1
     plain: bool = False
 
@@ -41,7 +48,10 @@ class LoadTestSettings:
             raise ConfigurationError("with --realm there is one world: leave --worlds out")
         if not all(0 < value < math.inf for value in (self.duration_s, self.saves_per_s)):
             raise ConfigurationError("--duration and --saves-per-s must be finite and above 0")
-        check_report_path(self.json_path)
+        for path in (self.json_path, self.html_path):
+            check_report_path(path)
+        if self.json_path and self.html_path and Path(self.json_path) == Path(self.html_path):
+            raise ConfigurationError("--json and --html cannot both be written to one file")
 
 
 def check_report_path(path: str) -> None:
@@ -65,3 +75,17 @@ class WorldSettings:
     players: int
     saves_per_s: float
     seed: int
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """What was typed behind ``mmoinv``, for a report that others may read: without secrets."""
+    shown = []
+    for before, argument in pairwise(["", *arguments]):
+        if before == "--secret":
+            argument = "***"
+        elif argument.startswith("--secret="):
+            argument = "--secret=***"
+        # Passwords in a URL, before its host and among its options.
+        argument = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", argument)
+        shown.append(re.sub(r"([?&]\w*passw\w*=)[^&]*", r"\1***", argument))
+    return shlex.join(["mmoinv", *shown])

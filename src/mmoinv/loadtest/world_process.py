@@ -43,6 +43,7 @@ class _World:
         self._rng = random.Random(settings.seed * 1009 + settings.first_player)
         self._players: list[Player] = []
         self._rtt_ms: list[float] = []
+        self._answered_s: list[float] = []
         self._packet_bytes: list[int] = []
         self._refused: list[str] = []
         self._open = 0
@@ -205,7 +206,9 @@ class _World:
                 self._all_answered.set()
             error = ended.exception
             if error is None:
-                self._rtt_ms.append((time.monotonic() - due_s) * 1e3)
+                now_s = time.monotonic()
+                self._rtt_ms.append((now_s - due_s) * 1e3)
+                self._answered_s.append(now_s)
             else:
                 # What was refused is still unsaved: the next save starts from what is stored.
                 self._refused.append(str(error))
@@ -236,7 +239,9 @@ class _World:
             (
                 "sample",
                 {
+                    "at_s": time.monotonic(),
                     "rtt_ms": self._rtt_ms,
+                    "answered_s": self._answered_s,
                     "packet_bytes": self._packet_bytes,
                     "refused": len(self._refused),
                     "refusals": self._refused[:3],
@@ -248,6 +253,7 @@ class _World:
 
     def _forget_figures(self) -> None:
         self._rtt_ms = []
+        self._answered_s = []
         self._refused = []
         # The connector appends to this very list.
         self._packet_bytes.clear()
