@@ -4,14 +4,16 @@ import numpy as np
 
 from mmoinv.records import INVENTORY_ITEM, ITEM_DATA, Batch
 
-SIZES = (1, 25, 100)
+SIZES = (1, 25, 100, 1000)
 
 
 def inventory(count: int, character_guid: int = 7) -> Batch:
-    """``count`` mixed items as a character has them, in slot order: backpack, then two bags."""
+    """``count`` mixed items as a character has them, in slot order: backpack and three bags; for
+    the large ones more bags than there are."""
     random = np.random.default_rng(character_guid)
     slots = [0xFF00 + slot for slot in range(23, 39)]
-    slots = sorted(slots + [bag << 8 | slot for bag in (19, 20, 21) for slot in range(36)])
+    bags = range(19, 22) if count <= 124 else range(19, 60)
+    slots = sorted(slots + [bag << 8 | slot for bag in bags for slot in range(36)])
     items = np.zeros(count, INVENTORY_ITEM)
     items["slot"] = slots[:count]
     items["entry"] = random.choice([2589, 118, 1181, 2070, 4540, 25, 6948, 18832], count)

@@ -142,6 +142,12 @@ class TestEncode:
             items=items,
         )
 
+    def test_memcpy(self, compare, count):
+        frame = codec.encode_save_inventory_items(7, 9, item_data(count))
+        compare(
+            self.group.format(count), "memcpy", "copy(frame)", copy=bytes, frame=bytearray(frame)
+        )
+
 
 # Decode
 
@@ -193,6 +199,10 @@ class TestDecode:
             body=self.body(count),
         )
 
+    def test_memcpy(self, compare, count):
+        body = bytearray(self.body(count))
+        compare(self.group.format(count), "memcpy", "copy(body)", copy=bytes, body=body)
+
 
 # Diff
 
@@ -242,6 +252,16 @@ class TestDiff:
             diff=dict_diff,
             before=rows[0],
             after=rows[1],
+        )
+
+    def test_memcpy(self, compare, count):
+        compare(
+            self.group(count),
+            "memcpy",
+            "copy(before), copy(after)",
+            copy=bytes,
+            before=bytearray(inventory(count)),
+            after=bytearray(inventory(count)),
         )
 
 
