@@ -3,10 +3,11 @@
 ``python tests/tours.py docs/tour-realm-operator.md`` prints what every block prints, for whoever
 writes a document; it changes nothing.
 
-A document has three kinds of fenced blocks. ``python`` is pasted into ``python -m asyncio``,
-``sh`` into bash, each in the document's order into one process, in an empty folder. ``text``
-right behind one of them is all that it prints: ``...`` stands for anything in a line, a line of
-its own for any lines. A block without one prints nothing. Port 6280 is exchanged for a free one.
+A document has three kinds of fenced blocks. ``python`` is pasted into a prompt like that of
+``python -m asyncio``, ``sh`` into bash, each in the document's order into one process, in an
+empty folder. ``text`` right behind one of them is all that it prints: ``...`` stands for anything
+in a line, a line of its own for any lines. A block without one prints nothing. Port 6280 is
+exchanged for a free one.
 """
 
 import os
@@ -29,11 +30,10 @@ WITHIN_S = 60.0
 """A block that takes longer hangs."""
 FENCE = re.compile(r"^```(\w*)[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
 INTERPRETERS = {
-    # Prompts are for people. The blank line ends a block that is still open.
-    "python": ([sys.executable, "-u", "-m", "asyncio"], '\nprint("{mark}")\n'),
+    # The blank line ends a block that is still open.
+    "python": ([sys.executable, "-u", str(ROOT / "tests" / "prompt.py")], '\nprint("{mark}")\n'),
     "sh": (["bash"], "\necho '{mark}'\n"),
 }
-FIRST_INPUT = {"python": "import sys\nsys.ps1 = sys.ps2 = ''\n", "sh": ""}
 
 
 class Block(NamedTuple):
@@ -164,8 +164,6 @@ class Tour:
             self._interpreters[block.language] = Interpreter(
                 block.language, self._folder, self._environment
             )
-            # The banner, and the prompts until there are none.
-            self._interpreters[block.language].run(FIRST_INPUT[block.language])
         text = block.text.replace(PORT, self._port)
         return self._interpreters[block.language].run(text).replace(self._port, PORT)
 
