@@ -1,4 +1,4 @@
-"""The tours under docs/ do what they say: every block is run, and prints what is shown."""
+"""The tours and the page on tuning do what they say: every block prints what is shown."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import tours
 
 TOURS = sorted((tours.ROOT / "docs").glob("tour-*.md"))
+PLAYED = [*TOURS, tours.ROOT / "docs" / "tuning.md"]
 missing = tours.missing_programs()
 runnable = pytest.mark.skipif(
     sys.platform == "win32" or bool(missing),
@@ -24,8 +25,8 @@ def test_there_is_a_tour_for_everyone():
 
 
 @runnable
-@pytest.mark.parametrize("document", TOURS, ids=lambda document: document.stem)
-def test_tour(document: Path, tmp_path: Path):
+@pytest.mark.parametrize("document", PLAYED, ids=lambda document: document.stem)
+def test_document(document: Path, tmp_path: Path):
     for block, printed in tours.played(document, tmp_path):
         assert tours.matches(block.shown, printed), (
             f"{document.name}, the {block.language} block at line {block.line}, shows\n"

@@ -1,0 +1,103 @@
+"""The documents agree with each other and with the code: links, settings, their defaults."""
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tours
+
+from mmoinv.loadtest import report, throughput
+from mmoinv.realm import RealmLimits
+from mmoinv.stores.sqlite import SqliteStore
+from mmoinv.world import RealmConnector
+
+DOCUMENTS = sorted([*tours.ROOT.glob("*.md"), *(tours.ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+VARIABLE = re.compile(r"MMOINV_[A-Z_]+")
+
+
+def prose(document: Path) -> str:
+    """A document without its fenced blocks."""
+    text = document.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```[ \t]*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """What can stand behind # in a link to the document, as GitHub makes it of headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_somewhere(document: Path):
+    for link in LINK.findall(prose(document)):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_document_is_linked_from_the_readme():
+    linked = set(LINK.findall(prose(tours.ROOT / "README.md")))
+    assert {f"docs/{path.name}" for path in (tours.ROOT / "docs").glob("*.md")} <= linked
+
+
+def tuning_table(heading: str) -> dict[str, Any]:
+    """The settings of all tables under that heading, with their defaults."""
+    text = prose(tours.ROOT / "docs" / "tuning.md")
+    found: dict[str, Any] = {}
+    for table in re.findall(rf"^\| `{heading}` \|.*\n((?:\|.*\n)+)", text, re.MULTILINE):
+        for name, default in re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, re.MULTILINE):
+            assert name not in found, name
+            found[name] = eval(default, {})
+    return found
+
+
+def defaults(function: Any) -> dict[str, Any]:
+    """The arguments of a function that have a default."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.default is not one.empty}
+
+
+def test_tuning_has_every_limit_of_the_realm():
+    limits = RealmLimits()
+    assert tuning_table("RealmLimits") == {
+        field.name: getattr(limits, field.name) for field in fields(RealmLimits)
+    }
+
+
+def test_tuning_has_every_setting_of_the_connector_and_the_store():
+    assert tuning_table("RealmConnector") == defaults(RealmConnector)
+    assert tuning_table("SqliteStore") == defaults(SqliteStore)
+
+
+def test_tuning_has_every_variable():
+    sources = [
+        tours.ROOT / "setup.py",
+        *tours.ROOT.glob("src/mmoinv/**/*.py"),
+        *tours.ROOT.glob("benchmarks/*.py"),
+    ]
+    used = {name for path in sources for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
+    # A macro of the C compiler, for tests of free-threaded builds; CONTRIBUTING.md has it.
+    used -= {"MMOINV_COPY_SHARED"}
+    assert used == set(VARIABLE.findall(prose(tours.ROOT / "docs" / "tuning.md")))
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        f"{report.RTT_LIMIT_MS:.0f} ms",
+        f"{report.DATABASE_LIMIT_MS:.0f} ms",
+        f"{report.SAVE_LIMIT_BYTES:,} bytes",
+        f"{throughput.SAVES_PER_S_TARGET:,}; {throughput.RATIO_TARGET:g} times",
+    ],
+)
+def test_figures_has_the_targets(limit: str):
+    assert f"| {limit} |" in prose(tours.ROOT / "docs" / "figures.md")
