@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmoinv import __version__, loops
+from mmoinv import __version__, explain, loops
 from mmoinv.errors import ConfigurationError, MmoinvError
 
 DEFAULT_DATABASE = "sqlite:///realm.db"
@@ -77,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
             "      run the realm server\n"
             "  mmoinv doctor\n"
             "      what is installed, and what is wrong with it\n"
+            "  mmoinv explain 82 09 00 00 00 00 07 00 00 00 00 00 00 00\n"
+            "      what the bytes of a packet mean\n"
         ),
         formatter_class=Formatter,
     )
@@ -89,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _add_world(commands)
     _add_loadtest(commands)
     _add_doctor(commands)
+    _add_explain(commands)
     return root
 
 
@@ -289,6 +292,27 @@ def _add_doctor(commands: "Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     _add_verbose(command)
     command.set_defaults(run=_run_doctor)
+
+
+def _add_explain(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "explain",
+        help="say what the bytes of packets mean",
+        description="Take frames apart, byte by byte: from the hex of a log or from a capture's\n"
+        "file. What is broken is shown as far as it goes, and then what is wrong, and where:\n"
+        "exit code 1.",
+        epilog=(
+            "examples:\n"
+            f"  mmoinv explain {explain.EXAMPLE}\n"
+            "      a world server asks for character 42\n"
+            "  mmoinv explain capture.bin --dialect 2\n"
+            "      a file, records as a C++ peer writes them\n"
+        ),
+        formatter_class=Formatter,
+    )
+    explain.add_arguments(command)
+    _add_verbose(command)
+    command.set_defaults(run=explain.run)
 
 
 # Commands
