@@ -16,7 +16,7 @@ from mmoinv.wire.explain import ExplainedFrame, explain
 HERE = Path(__file__).parent
 GOLDEN = [
     *(
-        (one["name"], one["frame"], one.get("layout", ""))
+        (f"{one['packet']}: {one['name']}", one["frame"], one.get("layout", ""))
         for one in json.loads((HERE.parent / "codec" / "golden.json").read_text())
         if one["packet"] != "batch"
     ),
@@ -49,7 +49,7 @@ def test_golden_packets(name, frame, layout):
     for dialect in {DIALECT[layout], None}:
         (found,) = explain(data, dialect)
         assert found.fault == "" or found.fault.startswith("well formed"), found.fault
-        assert found.name.lower() in name.replace(" ", "").lower() or found.name in name
+        assert name.split()[0].rstrip(":") == found.name
         check_spans([found], data)
 
 
@@ -117,7 +117,7 @@ def test_the_same_opcode_from_either_end():
     answer = codec.encode_commit_inventory_result(1 << 32, 3, [(7, 12)], "too late")
     (frame,) = explain(answer)
     assert (frame.name, frame.sender) == ("CommitInventoryResult", "realm")
-    assert values(frame, "message") == ["'too late'"]
+    assert values(frame, "message")[-1] == "'too late'"
     assert "changed since" in " ".join(span.meaning for span in frame.spans)
     assert explain(answer, None, "world")[0].fault
 
