@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmoinv import codec
+from mmoinv.cli import EXAMPLE_HEX as EXAMPLE
 from mmoinv.cli import main
-from mmoinv.explain import EXAMPLE
 from mmoinv.records import InventoryItemData, batch_of
 
 FRAME = bytes.fromhex(EXAMPLE)

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmoinv import __version__, explain, loops
+from mmoinv import __version__, loops
 from mmoinv.errors import ConfigurationError, MmoinvError
 
+EXAMPLE_HEX = "81 0c 00 00 00 2a 00 00 00 00 00 00 00 00 00 00 00"
+"""A world server asks for character 42."""
 DEFAULT_DATABASE = "sqlite:///realm.db"
 DEFAULT_PORT = 6280
 STATUS_EVERY_S = 10.0
@@ -303,16 +305,34 @@ def _add_explain(commands: "Commands[argparse.ArgumentParser]") -> None:
         "exit code 1.",
         epilog=(
             "examples:\n"
-            f"  mmoinv explain {explain.EXAMPLE}\n"
+            f"  mmoinv explain {EXAMPLE_HEX}\n"
             "      a world server asks for character 42\n"
             "  mmoinv explain capture.bin --dialect 2\n"
             "      a file, records as a C++ peer writes them\n"
         ),
         formatter_class=Formatter,
     )
-    explain.add_arguments(command)
+    command.add_argument(
+        "what",
+        metavar="HEX|FILE",
+        nargs="+",
+        help="hex as it stands in a log (spaces, colons and 0x do no harm), or a file of bytes, "
+        "hex or a hex dump; - reads standard input",
+    )
+    command.add_argument(
+        "--dialect", type=int, choices=range(4), help="of the link (default: by the length)"
+    )
+    command.add_argument(
+        "--from",
+        dest="sender",
+        choices=("world", "realm"),
+        default="",
+        help="who sent it (default: what fits)",
+    )
+    command.add_argument("--all", action="store_true", help="every record, not only the first 8")
+    command.add_argument("--json", action="store_true", help="JSON instead of lines")
     _add_verbose(command)
-    command.set_defaults(run=explain.run)
+    command.set_defaults(run=_run_explain)
 
 
 # Commands
@@ -464,6 +484,12 @@ def _run_sender(options: argparse.Namespace, console: Any) -> int:
     )
     with _ended_by_signals():
         return run_throughput(settings, console)
+
+
+def _run_explain(options: argparse.Namespace) -> int:
+    from mmoinv import explain
+
+    return explain.run(options)
 
 
 def _run_doctor(options: argparse.Namespace) -> int:

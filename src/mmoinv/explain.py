@@ -9,33 +9,9 @@ from pathlib import Path
 from mmoinv.errors import ConfigurationError
 from mmoinv.wire.explain import SHOWN_RECORDS, ExplainedFrame, Span, explain
 
-EXAMPLE = "81 0c 00 00 00 2a 00 00 00 00 00 00 00 00 00 00 00"
 SHOWN_BYTES = 8
 MAX_VALUE = 44
 RECORD = re.compile(r"record (\d+): ")
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
-    command.add_argument(
-        "what",
-        metavar="HEX|FILE",
-        nargs="+",
-        help="hex as it stands in a log (spaces, colons and 0x do no harm), or a file of bytes, "
-        "hex or a hex dump; - reads standard input",
-    )
-    command.add_argument(
-        "--dialect", type=int, choices=range(4), help="of the link (default: by the length)"
-    )
-    command.add_argument(
-        "--from",
-        dest="sender",
-        choices=("world", "realm"),
-        default="",
-        help="who sent it (default: what fits)",
-    )
-    command.add_argument("--all", action="store_true", help="every record, not only the first 8")
-    command.add_argument("--json", action="store_true", help="JSON instead of lines")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +43,7 @@ def read(what: list[str]) -> bytes:
         if data is None:
             raise ConfigurationError(
                 f"{' '.join(what)[:40]!r} is neither hex nor a file. Hex has two digits a byte; "
-                f"try: mmoinv explain {EXAMPLE}"
+                f"see: mmoinv explain --help"
             )
         return _some(data)
     try:
