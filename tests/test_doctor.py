@@ -241,9 +241,9 @@ def test_numpy_that_cannot_be_imported_is_a_finding():
 
 
 def test_libraries_that_are_not_installed():
-    needed = installed.library("no-such-library", "")
+    needed = installed.dependency("no-such-library", "")
     assert (needed.verdict, needed.remedy) == (Verdict.FAILED, "pip install no-such-library")
-    extra = installed.library("no-such-library", "speed")
+    extra = installed.dependency("no-such-library", "speed")
     assert extra.verdict is Verdict.WARNING
     assert "pip install 'mmoinv[speed]'" in extra.remedy
 

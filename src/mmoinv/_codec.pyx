@@ -1024,25 +1024,28 @@ cdef int widen_difference(Difference* difference, Py_ssize_t room) except -1:
     return 0
 
 
+cdef inline void copy_changed(uint8_t* target, const Difference* difference) noexcept nogil:
+    """The records that are new or changed, one after the other."""
+    cdef Py_ssize_t i
+    for i in range(difference.saved):
+        memcpy(
+            target + i * ITEM_SIZE, difference.records + difference.changed[i] * ITEM_SIZE,
+            ITEM_SIZE,
+        )
+
+
 def diff(object before, object after):
     """What turns ``before`` into ``after``: (records new or changed, slots that are gone).
 
     Both in slot order, whatever the order of the input; a slot twice raises `BatchError`.
     """
     cdef Difference difference
-    cdef Py_ssize_t i
     cdef cnp.ndarray saves, deletes
-    cdef uint8_t* target
     no_difference(&difference)
     try:
         _kept = set_difference(&difference, before, after)
         saves = new_array(INVENTORY_ITEM, ITEM_SIZE, difference.saved)
-        target = <uint8_t*>cnp.PyArray_DATA(saves)
-        for i in range(difference.saved):
-            memcpy(
-                target + i * ITEM_SIZE, difference.records + difference.changed[i] * ITEM_SIZE,
-                ITEM_SIZE,
-            )
+        copy_changed(<uint8_t*>cnp.PyArray_DATA(saves), &difference)
         deletes = new_array(SLOT, 2, difference.deleted)
         memcpy(cnp.PyArray_DATA(deletes), difference.gone, 2 * difference.deleted)
     finally:
@@ -1668,19 +1671,10 @@ def encode_commit_inventory(
     cdef uint8_t* start = <uint8_t*>PyBytes_AS_STRING(frame)
     cdef uint8_t* at = start + HEADER_SIZE
     cdef Py_ssize_t length
-    write64(at, operation)
-    at[8] = why
-    at[9] = bits
-    write16(at + 10, <uint16_t>count)
-    at += COMMIT_HEAD
+    at = write_commit_head(at, operation, why, bits, count)
     for guid, epoch, version, items, deletes, changes in parts:
-        write64(at, guid)
-        write32(at + 8, epoch)
-        write64(at + 12, version)
         length = length_of(deletes)
-        write16(at + 20, <uint16_t>length)
-        at[22] = <uint8_t>len(changes)
-        at += PARTICIPANT_HEAD
+        at = write_participant(at, guid, epoch, version, length, len(changes))
         at += encode_batch_into(
             at, data_of(items), length_of(items), default_encoding(length_of(items))
         )
@@ -2057,11 +2051,7 @@ cdef inline int gather(
     """The records that changed, one after the other, and what the realm would refuse."""
     cdef Py_ssize_t i
     cdef int fault
-    for i in range(difference.saved):
-        memcpy(
-            target + i * ITEM_SIZE, difference.records + difference.changed[i] * ITEM_SIZE,
-            ITEM_SIZE,
-        )
+    copy_changed(target, difference)
     fault = records_fault(target, ITEM_SIZE, difference.saved, True, True, slot)
     for i in range(difference.deleted):
         if not fault and is_buyback(difference.gone[i]):

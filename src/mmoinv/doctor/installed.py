@@ -51,7 +51,7 @@ def codec() -> Check:
     return warned("codec", f"{text}it could not be loaded at first", REINSTALL, codec=CODEC)
 
 
-def libraries() -> Iterator[Check]:
+def dependencies() -> Iterator[Check]:
     """Each library that mmoinv names as a dependency: needed ones, then those of its extras."""
     try:
         requirements = metadata.requires("mmoinv") or []
@@ -69,10 +69,10 @@ def libraries() -> Iterator[Check]:
             continue  # An extra made of others.
         if re.search(r"sys_platform != ['\"]win32", requirement) and sys.platform == "win32":
             continue
-        yield library(found[0], extra[1] if extra else "")
+        yield dependency(found[0], extra[1] if extra else "")
 
 
-def library(name: str, extra: str) -> Check:
+def dependency(name: str, extra: str) -> Check:
     """One library; ``extra`` is the one that brings it, empty if mmoinv needs it."""
     try:
         version = metadata.version(name)

@@ -34,7 +34,7 @@ def examine(database: str | None, realm: tuple[str, int] | None) -> Iterator[Che
     """Every check in turn; without a database, the disk is that of the working folder."""
     yield installed.package()
     yield from looked_at("codec", lambda: [installed.codec()])
-    yield from installed.libraries()
+    yield from installed.dependencies()
     yield from looked_at("SQLite", lambda: [installed.sqlite()])
     yield installed.event_loop()
     yield machine.open_files()

@@ -12,15 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from mmoinv import plots
 from mmoinv.errors import MmoinvError
+from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.comparison import Comparison, read_report, show_comparison
 from mmoinv.loadtest.live import LiveTable, progress
 from mmoinv.loadtest.measures import Measures
-from mmoinv.loadtest.players import GUID_BASE, GUID_LAST
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.report import (
@@ -36,7 +35,6 @@ from mmoinv.loadtest.settings import LoadTestSettings, WorldSettings
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
 from mmoinv.loadtest.world_process import run_world
 from mmoinv.records import Batch
-from mmoinv.stores import open_store
 
 POLL_S = 0.1
 AHEAD_S = 0.5
@@ -124,7 +122,7 @@ class _Run:
         if self._settings.database and self._has_saved:
             # An error that is on its way already is the one to see.
             with contextlib.nullcontext() if self._finished else contextlib.suppress(MmoinvError):
-                asyncio.run(_clear(self._database))
+                asyncio.run(clear_characters(self._database))
         elif not self._settings.has_own_realm and self._has_saved and not self._finished:
             self._console.print(
                 "The load test's characters may still be stored at the realm: the next run with "
@@ -139,7 +137,7 @@ class _Run:
         secrets: dict[str, str] = {}
         host, port = settings.realm_host, settings.realm_port
         if settings.has_own_realm:
-            if leftovers := asyncio.run(_clear(self._database)):
+            if leftovers := asyncio.run(clear_characters(self._database)):
                 self._console.print(f"Cleared {leftovers:,} records of an earlier load test.")
             self._console.print(f"Starting a realm on {_shown(settings, self._database)} ...")
             self._realm = Child("the realm", run_realm, self._database, names)
@@ -203,7 +201,7 @@ class _Run:
         self._console.print("Reading every record back and comparing ...")
         held = _merged(self._ask("holdings"))
         if self._settings.has_own_realm:
-            stored = asyncio.run(_stored(self._database))
+            stored = asyncio.run(stored_characters(self._database))
         else:
             stored = _merged(self._ask("read_back"))
         return compare(held, stored)
@@ -269,21 +267,6 @@ class _Run:
 
 def _merged(results: list[dict[int, bytes]]) -> dict[int, Batch]:
     return {guid: batch_from_bytes(data) for result in results for guid, data in result.items()}
-
-
-async def _stored(database: str) -> dict[int, Batch]:
-    """What the database holds of the load test's characters, read through a connection of its
-    own, with whatever else there is in their range of guids."""
-    async with await open_store(database) as store:
-        owners, items = await store.read_inventories(GUID_BASE, GUID_LAST)
-    found, starts = np.unique(owners, return_index=True)
-    return dict(zip(found.tolist(), np.split(items, starts[1:]), strict=True))
-
-
-async def _clear(database: str) -> int:
-    """Delete the load test's characters; how many records they had."""
-    async with await open_store(database) as store:
-        return await store.clear_characters(GUID_BASE, GUID_LAST)
 
 
 def _shown(settings: LoadTestSettings, database: str) -> str:

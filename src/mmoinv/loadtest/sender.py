@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,15 @@ class SenderSettings:
     changed: int
     window: int
     seed: int
+
+
+class Answered(NamedTuple):
+    """What came of some saves: ``rtt_s`` f64, one a save, from the write of its last byte to its
+    answer, 0 for one that was refused with a reason; the first reasons."""
+
+    rtt_s: npt.NDArray[np.float64]
+    refused: int
+    reasons: list[str]
 
 
 def carried_slots(count: int) -> npt.NDArray[np.uint16]:
@@ -129,23 +138,22 @@ class Sender:
             fresh["item_guid"] = (guids + np.uint64(self._node_epoch << 32)).reshape(fresh.shape)
             items[some] = fresh
             frames = codec.encode_commits(self._commits(some, fresh, CommitFlags.REPLACE))
-            self._exchange(frames, len(some), None)
+            self._exchange(frames, len(some))
             self._progress(len(some))
         return len(missing)
 
     def do_send(self, saves: int) -> dict[str, Any]:
         """Encode so many saves, then send them and take the answers."""
-        frames, size = self._encode(saves)
-        rtt_s = np.zeros(saves)
+        frames = self._encode(saves)
         began_s = time.perf_counter()
-        refused, reasons = self._exchange(frames, saves, rtt_s, size)
+        answered = self._exchange(frames, self._settings.window, self._progress)
         return {
             "saves": saves,
             "seconds": time.perf_counter() - began_s,
-            "rtt_ms": rtt_s * 1e3,
-            "packet_bytes": size,
-            "refused": refused,
-            "refusals": reasons,
+            "rtt_ms": answered.rtt_s * 1e3,
+            "packet_bytes": len(frames) // saves,
+            "refused": answered.refused,
+            "refusals": answered.reasons,
         }
 
     def do_holdings(self, _: Any) -> dict[int, bytes]:
@@ -156,9 +164,9 @@ class Sender:
 
     # Frames
 
-    def _encode(self, saves: int) -> tuple[bytes, int]:
-        """Frames of saves over all characters in turn, each turn in another order; the size of
-        each. What they carry is what the characters then hold."""
+    def _encode(self, saves: int) -> bytes:
+        """Frames of saves over all characters in turn, each turn in another order. What they
+        carry is what the characters then hold."""
         count, changed = self._settings.characters, self._settings.changed
         parts = []
         for start in range(0, saves, count):
@@ -171,8 +179,7 @@ class Sender:
             records["durability"] += 1
             self._items[rows] = records
             parts.append(codec.encode_commits(self._commits(who, records, 0)))
-        frames = b"".join(parts)
-        return frames, len(frames) // saves
+        return b"".join(parts)
 
     def _commits(
         self, who: npt.NDArray[np.int64], records: npt.NDArray[np.void], flags: int
@@ -242,28 +249,23 @@ class Sender:
         return np.array(missing, np.int64)
 
     def _exchange(
-        self,
-        frames: bytes,
-        count: int,
-        rtt_s: npt.NDArray[np.float64] | None,
-        size: int = 0,
-    ) -> tuple[int, list[str]]:
-        """Write frames and read their answers; how many were refused, and why the first were.
-
-        With ``rtt_s`` at most the window is in flight, and each round trip is noted: from the
-        write of the save's last byte to its answer.
-        """
-        first = self._operations - count + (self._node_epoch << 32)
+        self, frames: bytes, window: int, progress: Callable[[int], None] = lambda _: None
+    ) -> Answered:
+        """Write the frames of the last operations, at most ``window`` without an answer, and read
+        what is answered; ``progress`` is told every now and then how many that are."""
+        split, _ = codec.split_frames(frames)
+        ends = split["offset"].astype(np.int64) + split["length"]
+        count = len(ends)
+        first = np.uint64(self._operations - count + (self._node_epoch << 32))
         view = memoryview(frames)
-        window = self._settings.window if rtt_s is not None else count
-        sent_s = np.zeros(count)
-        sent_bytes = sent = answered = refused = reported = 0
+        sent_s, rtt_s = np.zeros(count), np.zeros(count)
+        sent_bytes = sent = answered = refused = 0
         reasons: list[str] = []
         rest = b""
-        last_s = time.perf_counter()
+        last_s = told_s = time.perf_counter()
         while answered < count:
-            may_write = sent < count and sent - answered < window
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if may_write else 0)
+            may_send = min(answered + window, count)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if sent < may_send else 0)
             self._selector.modify(self._socket, events)
             ready = self._selector.select(1.0)
             now_s = time.perf_counter()
@@ -274,29 +276,24 @@ class Sender:
                 )
             mask = ready[0][1] if ready else 0
             if mask & selectors.EVENT_WRITE:
-                most = (answered + window) * size if rtt_s is not None else len(view)
-                sent_bytes += self._socket.send(view[sent_bytes : min(most, len(view))])
-                now_sent = sent_bytes // size if rtt_s is not None else count
-                sent_s[sent:now_sent] = now_s
-                sent = now_sent
+                sent_bytes += self._socket.send(view[sent_bytes : ends[may_send - 1]])
+                before, sent = sent, int(np.searchsorted(ends, sent_bytes, "right"))
+                sent_s[before:sent] = now_s
             if mask & selectors.EVENT_READ:
                 data = rest + self._receive()
-                frames_found, consumed = codec.split_frames(data)
+                found, consumed = codec.split_frames(data)
                 rest = data[consumed:]
-                good, others = _answers(data, frames_found)
-                failed = good["status"] > 1
-                if failed.any() or others:
-                    refused += int(failed.sum()) + len(others)
-                    reasons += others[:3]
-                if rtt_s is not None and len(good):
-                    which = (good["operation_id"] - np.uint64(first)).astype(np.int64)
-                    rtt_s[which] = now_s - sent_s[which]
-                answered += len(good) + len(others)
+                plain, others = _answers(data, found)
+                refused += int((plain["status"] > 1).sum()) + len(others)
+                reasons += others[:3]
+                which = (plain["operation_id"] - first).astype(np.int64)
+                rtt_s[which] = now_s - sent_s[which]
+                answered += len(plain) + len(others)
                 last_s = now_s
-                if rtt_s is not None and now_s - sent_s[0] > (reported + 1) * PROGRESS_EVERY_S:
-                    reported += 1
-                    self._progress(answered)
-        return refused, reasons
+            if now_s - told_s > PROGRESS_EVERY_S:
+                told_s = now_s
+                progress(answered)
+        return Answered(rtt_s, refused, reasons)
 
     def _read(self) -> bytes:
         """Wait for bytes."""

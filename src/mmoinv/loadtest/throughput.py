@@ -21,17 +21,18 @@ from rich.table import Table
 
 from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError, MmoinvError
+from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.live import number
 from mmoinv.loadtest.measures import Measures, rounded
 from mmoinv.loadtest.one_by_one import save_one_by_one
-from mmoinv.loadtest.players import BACKPACK, BAG_CONTENTS, GUID_BASE, GUID_LAST
+from mmoinv.loadtest.players import BACKPACK, BAG_CONTENTS
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.report import write_json
 from mmoinv.loadtest.sender import SenderSettings, carried_slots, run_sender
 from mmoinv.loadtest.settings import check_report_path
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
-from mmoinv.stores import open_store
+from mmoinv.records import empty_batch
 
 WORLD = "loadtest-sender"
 SAVES_PER_S_TARGET = 15_000
@@ -94,7 +95,7 @@ def run_throughput(settings: ThroughputSettings, console: Console) -> int:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mmoinv-"))
             database = f"sqlite:///{Path(folder, 'realm.db').as_posix()}"
         else:
-            if leftovers := asyncio.run(_clear(database)):
+            if leftovers := asyncio.run(clear_characters(database)):
                 console.print(f"Cleared {leftovers:,} records of an earlier load test.")
             stack.callback(_clear_quietly, database)
         with Progress(
@@ -203,32 +204,23 @@ def _ask(
 
 def _verify(holdings: dict[int, bytes], database: str) -> Findings:
     held = {guid: batch_from_bytes(data) for guid, data in holdings.items()}
-
-    async def read() -> Findings:
-        async with await open_store(database) as store:
-            owners, items = await store.read_inventories(GUID_BASE, GUID_LAST)
-        found, starts = np.unique(owners, return_index=True)
-        stored = dict(zip(found.tolist(), np.split(items, starts[1:]), strict=True))
-        # Record by record only where there is something to say.
-        differing = {
-            guid
-            for guid in held.keys() | stored.keys()
-            if guid not in held
-            or guid not in stored
-            or held[guid].tobytes() != stored[guid].tobytes()
-        }
-        findings = compare(
-            {guid: held[guid] for guid in differing & held.keys()},
-            {guid: stored[guid] for guid in differing & stored.keys()},
-        )
-        findings.characters = len(held)
-        findings.records = sum(map(len, held.values()))
-        guids = items["item_guid"]
-        if not findings.doubled:
-            findings.doubled = len(guids) - len(np.unique(guids))
-        return findings
-
-    return asyncio.run(read())
+    stored = asyncio.run(stored_characters(database))
+    # Record by record only where there is something to say.
+    differing = {
+        guid
+        for guid in held.keys() | stored.keys()
+        if guid not in held or guid not in stored or held[guid].tobytes() != stored[guid].tobytes()
+    }
+    findings = compare(
+        {guid: held[guid] for guid in differing & held.keys()},
+        {guid: stored[guid] for guid in differing & stored.keys()},
+    )
+    findings.characters = len(held)
+    findings.records = sum(map(len, held.values()))
+    if not findings.doubled:
+        guids = np.concatenate([empty_batch(), *stored.values()])["item_guid"]
+        findings.doubled = len(guids) - len(np.unique(guids))
+    return findings
 
 
 def _as_json(settings: ThroughputSettings, outcome: Outcome) -> dict[str, Any]:
@@ -326,9 +318,4 @@ def _pair(figures: dict[str, float | None]) -> str:
 
 def _clear_quietly(database: str) -> None:
     with contextlib.suppress(MmoinvError):
-        asyncio.run(_clear(database))
-
-
-async def _clear(database: str) -> int:
-    async with await open_store(database) as store:
-        return await store.clear_characters(GUID_BASE, GUID_LAST)
+        asyncio.run(clear_characters(database))

@@ -120,28 +120,19 @@ class CommittedInventories:
         if not len(self._guid):
             return
         index = np.searchsorted(character_guids, owned.character_guid)
-        counts = np.bincount(index, minlength=len(character_guids))
-        fits = counts <= PLACES
+        fits = np.bincount(index, minlength=len(character_guids)) <= PLACES
+        # No more than there are rows; the rest is read again when it is wanted.
+        fits &= np.cumsum(fits) <= len(self._guid)
         if not fits.all():
             self.drop(character_guids[~fits])
-            epochs, versions = epochs[fits], versions[fits]
-            owned = owned.where(fits[index])
-            character_guids = character_guids[fits]
-        # No more than there are rows; the rest is read again when it is wanted.
-        if len(character_guids) > len(self._guid):
-            some = np.arange(len(character_guids)) < len(self._guid)
-            owned = owned.where(owned.character_guid <= character_guids[some][-1])
-            character_guids, epochs, versions = (
-                character_guids[some],
-                epochs[some],
-                versions[some],
-            )
+            owned, index = owned.where(fits[index]), (np.cumsum(fits) - 1)[index[fits[index]]]
+            character_guids, epochs, versions = character_guids[fits], epochs[fits], versions[fits]
         self._touched.append(character_guids)
         rows = self._make_room(character_guids)
         self._epoch[rows] = epochs
         self._version[rows] = versions
         self._slot[rows] = FREE
-        self._fill(rows[np.searchsorted(character_guids, owned.character_guid)], owned)
+        self._fill(rows[index], owned)
 
     def keep_joined(self, character_guid: int, outcome: JoinOutcome) -> None:
         """Hold a character as its join has read it."""

@@ -40,8 +40,9 @@ not changed then need not be written."""
 class Part:
     """Operations of which no two have a character or an operation id in common.
 
-    The methods are called in their order: `look`, `look_again`, `judge`, `unseen_guids`,
-    `suspects`, perhaps `refuse_duplicate`, `write`, `messages`.
+    The methods are called in their order: `look`, `look_again`, `remember`, `judge`,
+    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `committed_versions`,
+    `messages`.
     """
 
     def __init__(
