@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -144,3 +146,14 @@ def test_an_empty_file(tmp_path: Path, capsys):
     (tmp_path / "empty").touch()
     assert main(["explain", str(tmp_path / "empty")]) == 2
     assert "no bytes" in capsys.readouterr().err
+
+
+def test_a_console_without_the_characters_of_a_message():
+    data = codec.encode_commit_inventory_result(1, 4, [], "zu spät ⚔")
+    done = subprocess.run(
+        [sys.executable, "-m", "mmoinv", "explain", data.hex()],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert rb"'zu sp\xe4t \u2694'" in done.stdout

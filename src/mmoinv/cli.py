@@ -327,7 +327,7 @@ def _add_explain(commands: "Commands[argparse.ArgumentParser]") -> None:
         dest="sender",
         choices=("world", "realm"),
         default="",
-        help="who sent it (default: what fits)",
+        help="who sent it, where an opcode has two meanings (default: what fits)",
     )
     command.add_argument("--all", action="store_true", help="every record, not only the first 8")
     command.add_argument("--json", action="store_true", help="JSON instead of lines")
