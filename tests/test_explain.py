@@ -70,6 +70,9 @@ def test_broken_frames_end_with_1(capsys):
     said = capsys.readouterr().out
     assert "BROKEN: " in said
     assert "1 broken" in said
+    for option, guess in (([], " (a guess: --from decides)"), (["--from", "world"], "")):
+        assert main(["explain", "80ff", *option]) == 1
+        assert f"CommitInventory, world to realm{guess}, 2 bytes" in capsys.readouterr().out
 
 
 def test_many_records_are_cut_short(capsys):

@@ -116,7 +116,8 @@ class _Page:
     def frame(self, number: int, frame: ExplainedFrame) -> Iterator[str]:
         """A frame's lines."""
         way = f", {frame.sender} to {OTHER_END[frame.sender]}" if frame.sender else ""
-        guess = " (by what fits)" if frame.guessed else ""
+        fits = "a guess: --from decides" if frame.fault else "by what fits"
+        guess = f" ({fits})" if frame.guessed else ""
         size = f"{frame.size} byte{'s' * (frame.size != 1)}"
         yield f"frame {number}, byte {frame.offset}: {frame.name}{way}{guess}, {size}"
         group, left_out, batches = "", [], list(frame.batches)
