@@ -26,6 +26,8 @@
     |   +-- StoreDataError              the data was refused: trying again cannot help
     |   +-- SchemaVersionError          the schema is of another version
     +-- ConfigurationError (ValueError) a setting, an address or an argument
+    |   +-- CatalogError                an item catalog cannot be read; names file and line
+    +-- InventoryError (ValueError)     a slot, an amount or a template outside of its range
 
 A message says what happened, to whom, whether it is saved, and what to do.
 This file imports nothing.
@@ -241,3 +243,17 @@ class SchemaVersionError(StoreError):
 
 class ConfigurationError(MmoinvError, ValueError):
     """A setting, address or argument cannot be used; the message says which and why."""
+
+
+class CatalogError(ConfigurationError):
+    """An item catalog cannot be read. The message names the file, the line and what is wrong."""
+
+
+# The game's rules
+
+
+class InventoryError(MmoinvError, ValueError):
+    """A slot, an amount or a template is outside of its range: nothing was changed.
+
+    What the rules refuse is no error: it is an `mmoinv.inventory.InventoryResult` that failed.
+    """

@@ -7,7 +7,6 @@ A *batch* is a one-dimensional C-contiguous numpy array of one of the record dty
 All numbers are little endian, always, and the record dtypes have no alignment.
 """
 
-from dataclasses import astuple, dataclass
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
@@ -215,28 +214,58 @@ def is_buyback(slot: int) -> bool:
 # One record for people.
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryItemData:
-    """One `INVENTORY_ITEM` record, for code that handles single items. Not for the hot path."""
-
+class _ItemFields(NamedTuple):
     entry: int
     slot: int
-    stack_count: int = 1
-    creator: int = 0
-    contained: int = 0
-    durability: int = 0
-    random_property_index: int = 0
-    random_suffix_index: int = 0
-    item_flags: int = 0
-    item_guid: int = 0
+    stack_count: int
+    creator: int
+    contained: int
+    durability: int
+    random_property_index: int
+    random_suffix_index: int
+    item_flags: int
+    item_guid: int
 
-    def __post_init__(self) -> None:
-        for field in WIDE.fields:
-            value = getattr(self, field.name)
+
+class InventoryItemData(_ItemFields):
+    """One `INVENTORY_ITEM` record, for code that handles single items. Not for the hot path.
+
+    A tuple of the ten fields, in the table's order. The constructor checks every field and raises
+    `RecordError`; ``_make`` and ``_replace`` do not.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        entry: int,
+        slot: int,
+        stack_count: int = 1,
+        creator: int = 0,
+        contained: int = 0,
+        durability: int = 0,
+        random_property_index: int = 0,
+        random_suffix_index: int = 0,
+        item_flags: int = 0,
+        item_guid: int = 0,
+    ) -> Self:
+        item = super().__new__(
+            cls,
+            entry,
+            slot,
+            stack_count,
+            creator,
+            contained,
+            durability,
+            random_property_index,
+            random_suffix_index,
+            item_flags,
+            item_guid,
+        )
+        for field, value in zip(WIDE.fields, item, strict=True):
             if not 0 <= value <= field.limit:
-                raise RecordError(
-                    f"slot {self.slot}: {field.name} {value} is outside 0..{field.limit}"
-                )
+                raise RecordError(f"slot {slot}: {field.name} {value} is outside 0..{field.limit}")
+        return item
 
     @classmethod
     def from_record(cls, record: Any) -> Self:
@@ -245,7 +274,7 @@ class InventoryItemData:
 
     def as_batch(self) -> Batch:
         """As a batch of one, shape ``(1,)``, dtype `INVENTORY_ITEM`."""
-        return np.array([astuple(self)], INVENTORY_ITEM)
+        return np.array([self], INVENTORY_ITEM)
 
 
 # Making batches. Not for the hot path.
@@ -264,7 +293,7 @@ def batch_of(*items: InventoryItemData) -> Batch:
             raise BatchError(
                 fault_sentence(Fault.SLOT_TWICE, after.slot), Fault.SLOT_TWICE, after.slot
             )
-    return np.array([astuple(item) for item in ordered], INVENTORY_ITEM)
+    return np.array(ordered, INVENTORY_ITEM)
 
 
 def slots_of(*slots: int) -> npt.NDArray[np.uint16]:
