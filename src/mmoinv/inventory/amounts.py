@@ -4,6 +4,7 @@ Knows nothing of slots, items or templates.
 """
 
 import operator
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self, SupportsIndex
 
 from mmoinv.errors import InventoryError
@@ -37,22 +38,18 @@ class StackChange(NamedTuple):
     moved: int
 
 
-class _StackFields(NamedTuple):
+@dataclass(frozen=True, order=True, slots=True)
+class ItemStack:
+    """``count`` items on a stack that holds ``max_stack``, 1..65535 at most."""
+
     count: int
     max_stack: int
 
-
-class ItemStack(_StackFields):
-    """``count`` items on a stack that holds ``max_stack``, 1..65535 at most."""
-
-    __slots__ = ()
-
-    def __new__(cls, count: int, max_stack: int) -> Self:
-        if not 1 <= max_stack <= U16_MAX:
-            raise InventoryError(f"max stack {max_stack} is outside 1..{U16_MAX}")
-        if not 0 <= count <= max_stack:
-            raise InventoryError(f"a stack of {count} is outside 0..{max_stack}")
-        return super().__new__(cls, count, max_stack)
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_stack <= U16_MAX:
+            raise InventoryError(f"max stack {self.max_stack} is outside 1..{U16_MAX}")
+        if not 0 <= self.count <= self.max_stack:
+            raise InventoryError(f"a stack of {self.count} is outside 0..{self.max_stack}")
 
     @property
     def available_space(self) -> int:
@@ -76,12 +73,12 @@ class ItemStack(_StackFields):
     def add(self, count: int) -> StackChange:
         """With as many of ``count`` more as fit."""
         moved = min(checked_amount(count), self.available_space)
-        return StackChange(self._replace(count=self.count + moved), moved)
+        return StackChange(replace(self, count=self.count + moved), moved)
 
     def remove(self, count: int) -> StackChange:
         """With as many of ``count`` fewer as are there."""
         moved = min(checked_amount(count), self.count)
-        return StackChange(self._replace(count=self.count - moved), moved)
+        return StackChange(replace(self, count=self.count - moved), moved)
 
 
 class SlotAvailability(NamedTuple):

@@ -72,6 +72,7 @@ class ItemFlags(IntFlag):
 
 
 CONTAINERS = frozenset({InventoryType.BAG, InventoryType.QUIVER})
+_NO_FLAGS = ItemFlags(0)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -96,7 +97,7 @@ class ItemTemplate:
     proficiency: int = 0
     container_slots: int = 0
     item_set: int = 0
-    flags: ItemFlags = ItemFlags(0)
+    flags: ItemFlags = _NO_FLAGS
     max_durability: int = 0
     consumable: bool = False
     extra: Mapping[str, Any] = field(default=_NOTHING, compare=False)
