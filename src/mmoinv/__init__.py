@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mmoinv.inventory import (
+        Inventory,
+        InventoryChangeFailure,
+        InventoryResult,
+        InventorySlot,
+        ItemCatalog,
+        ItemTemplate,
+        PlayerState,
+    )
     from mmoinv.realm import RealmServer
     from mmoinv.records import INVENTORY_ITEM, ITEM_DATA, InventoryItemData, batch_of, empty_batch
     from mmoinv.repository import (
@@ -22,6 +31,13 @@ if TYPE_CHECKING:
     from mmoinv.world import RealmConnector, WorldServerInventoryRepository
 
 _HOMES = {
+    "Inventory": "mmoinv.inventory",
+    "InventoryChangeFailure": "mmoinv.inventory",
+    "InventoryResult": "mmoinv.inventory",
+    "InventorySlot": "mmoinv.inventory",
+    "ItemCatalog": "mmoinv.inventory",
+    "ItemTemplate": "mmoinv.inventory",
+    "PlayerState": "mmoinv.inventory",
     "INVENTORY_ITEM": "mmoinv.records",
     "ITEM_DATA": "mmoinv.records",
     "InventoryItemData": "mmoinv.records",
@@ -41,11 +57,18 @@ __all__ = [
     "INVENTORY_ITEM",
     "ITEM_DATA",
     "InMemoryInventoryRepository",
+    "Inventory",
+    "InventoryChangeFailure",
     "InventoryItemData",
     "InventoryRepository",
+    "InventoryResult",
+    "InventorySlot",
     "InventoryTransaction",
     "InventoryUnitOfWork",
+    "ItemCatalog",
+    "ItemTemplate",
     "OperationHandle",
+    "PlayerState",
     "RealmConnector",
     "RealmServer",
     "WorldServerInventoryRepository",

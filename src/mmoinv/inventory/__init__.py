@@ -1,1 +1,51 @@
-"""The game's rules: slots, stacks, templates, commands, and the inventory that keeps to them."""
+"""The game's rules: slots, stacks, templates, commands, and the inventory that keeps to them.
+
+Commands plan in a `Draft` and are applied whole or not at all; what differs from what is
+committed is one diff. Only `saving` and the aggregate know that there are repositories.
+"""
+
+from mmoinv.inventory.aggregate import Inventory
+from mmoinv.inventory.amounts import ItemCount, ItemStack, SlotAvailability
+from mmoinv.inventory.catalog import ItemCatalog
+from mmoinv.inventory.command_log import CommandLog, CommandRecord
+from mmoinv.inventory.commands import InventoryCommand, InventoryCommands
+from mmoinv.inventory.draft import SlotChange
+from mmoinv.inventory.events import ItemEvent, ItemEventKind
+from mmoinv.inventory.loading import Finding, Oddity
+from mmoinv.inventory.owner import EquipmentEffects, InventoryOwner, PlayerState
+from mmoinv.inventory.result import InventoryChangeFailure, InventoryResult
+from mmoinv.inventory.saving import save_together
+from mmoinv.inventory.slots import EquipmentSlot, InventorySlot
+from mmoinv.inventory.storing import NotStored, StoreOutlook
+from mmoinv.inventory.templates import Bonding, InventoryType, ItemFlags, ItemTemplate
+
+__all__ = [
+    "Bonding",
+    "CommandLog",
+    "CommandRecord",
+    "EquipmentEffects",
+    "EquipmentSlot",
+    "Finding",
+    "Inventory",
+    "InventoryChangeFailure",
+    "InventoryCommand",
+    "InventoryCommands",
+    "InventoryOwner",
+    "InventoryResult",
+    "InventorySlot",
+    "InventoryType",
+    "ItemCatalog",
+    "ItemCount",
+    "ItemEvent",
+    "ItemEventKind",
+    "ItemFlags",
+    "ItemStack",
+    "ItemTemplate",
+    "NotStored",
+    "Oddity",
+    "PlayerState",
+    "SlotAvailability",
+    "SlotChange",
+    "StoreOutlook",
+    "save_together",
+]

@@ -22,6 +22,8 @@ BACKPACK = range(OWN + 23, OWN + 39)
 BANK = range(OWN + 39, OWN + 67)
 BANK_BAGS = range(OWN + 67, OWN + 74)
 BUYBACK = range(OWN + BUYBACK_FIRST, OWN + BUYBACK_LAST + 1)
+OWN_SLOTS = range(EQUIPMENT.start, BANK_BAGS.stop)
+"""All slots of bag 255 that are saved."""
 EQUIPPED_BAGS = range(19, 23)
 """Bag numbers whose slots are inside of an equipped bag: the slots of `BAG_PACK` in bag 255."""
 

@@ -1,0 +1,141 @@
+"""What lies in the slots, twice: as single records for the rules, and as bytes for batches.
+
+Both are written by `Contents.put` and `take` alone, so they cannot part ways. Knows no rule.
+"""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import Self
+
+import numpy as np
+
+from mmoinv.errors import InventoryError
+from mmoinv.inventory.templates import DISABLED
+from mmoinv.records import INVENTORY_ITEM, WIDE, Batch, InventoryItemData
+
+RECORD_SIZE = WIDE.itemsize
+_RECORD = struct.Struct(
+    "<" + "".join({2: "H", 4: "I", 8: "Q"}[field.size] for field in WIDE.fields)
+)
+_FLAGS = [field.name for field in WIDE.fields].index("item_flags")
+
+
+class Contents:
+    """Items by absolute slot, in slot order; no slot twice.
+
+    Records are `InventoryItemData` tuples. In the bytes, and so in `batch`, the flag DISABLED is
+    never set.
+    """
+
+    __slots__ = ("_batch", "_counts", "_data", "_slots", "items")
+
+    def __init__(self) -> None:
+        self.items: dict[int, InventoryItemData] = {}
+        """By slot, in no order: to read from."""
+        self._slots: list[int] = []
+        self._data = bytearray()
+        self._counts: dict[int, int] = {}
+        self._batch: Batch | None = None
+
+    @classmethod
+    def of(cls, batch: Batch, items: Mapping[int, InventoryItemData]) -> Self:
+        """From a slot-sorted batch without a slot twice, and the same records by slot. DISABLED is
+        stripped."""
+        contents = cls()
+        slots = batch["slot"].tolist()
+        locked = batch["item_flags"] & DISABLED
+        if locked.any():
+            batch = batch.copy()
+            batch["item_flags"] ^= locked
+            items = {
+                slot: InventoryItemData._make(record)
+                for slot, record in zip(slots, batch.tolist(), strict=True)
+            }
+        contents.items = {slot: items[slot] for slot in slots}
+        contents._slots = slots
+        contents._data = bytearray(batch.tobytes())
+        counts = contents._counts
+        for item in contents.items.values():
+            counts[item.entry] = counts.get(item.entry, 0) + item.stack_count
+        return contents
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __iter__(self) -> Iterator[InventoryItemData]:
+        """Every record, in slot order."""
+        items = self.items
+        return (items[slot] for slot in self._slots)
+
+    def get(self, slot: int) -> InventoryItemData | None:
+        """What is in a slot."""
+        return self.items.get(slot)
+
+    def count_of(self, entry: int) -> int:
+        """Items of an entry, stacks counted in full."""
+        return self._counts.get(entry, 0)
+
+    @staticmethod
+    def check(item: InventoryItemData) -> None:
+        """`InventoryError` if a field of a record is out of its range."""
+        try:
+            _RECORD.pack(*item)
+        except struct.error as error:
+            raise InventoryError(
+                f"slot {item.slot}: {item} is no record: {error}; nothing was changed"
+            ) from None
+
+    def put(self, item: InventoryItemData) -> None:
+        """Into its slot, in the place of what is there. The record must be one: see `check`."""
+        slot = item.slot
+        if item.item_flags & DISABLED:
+            saved: tuple[int, ...] = item._replace(item_flags=item.item_flags & ~DISABLED)
+        else:
+            saved = item
+        data = self._data
+        before = self.items.get(slot)
+        place = bisect_left(self._slots, slot)
+        if before is None:
+            data[place * RECORD_SIZE : place * RECORD_SIZE] = _RECORD.pack(*saved)
+            self._slots.insert(place, slot)
+        else:
+            _RECORD.pack_into(data, place * RECORD_SIZE, *saved)
+        counts = self._counts
+        if before is not None:
+            self._uncount(before)
+        counts[item.entry] = counts.get(item.entry, 0) + item.stack_count
+        self.items[slot] = item
+        self._batch = None
+
+    def take(self, slot: int) -> InventoryItemData | None:
+        """What was in a slot, which is empty then."""
+        item = self.items.pop(slot, None)
+        if item is not None:
+            place = bisect_left(self._slots, slot)
+            del self._slots[place]
+            del self._data[place * RECORD_SIZE : (place + 1) * RECORD_SIZE]
+            self._uncount(item)
+            self._batch = None
+        return item
+
+    def _uncount(self, item: InventoryItemData) -> None:
+        left = self._counts[item.entry] - item.stack_count
+        if left:
+            self._counts[item.entry] = left
+        else:
+            del self._counts[item.entry]
+
+    def batch(self) -> Batch:
+        """All records as a read-only slot-sorted `INVENTORY_ITEM` batch, which stays as it is."""
+        if self._batch is None:
+            self._batch = np.frombuffer(bytes(self._data), INVENTORY_ITEM)
+        return self._batch
+
+    def counts(self) -> dict[int, int]:
+        """Items by entry."""
+        return dict(self._counts)
+
+    def is_equal(self, batch: Batch) -> bool:
+        """Whether these are the records of a slot-sorted batch, byte for byte."""
+        return len(self._slots) == len(batch) and self._data == batch.tobytes()

@@ -1,0 +1,40 @@
+"""Items that come into being: new ones from a template, and parts of a stack.
+
+They have no place yet: `Draft.place` gives them their slot and container.
+"""
+
+from mmoinv.inventory.amounts import checked_amount
+from mmoinv.inventory.templates import BOUND, Bonding, ItemTemplate
+from mmoinv.records import InventoryItemData
+
+
+def new_item(template: ItemTemplate, amount: int, guid: int, creator: int = 0) -> InventoryItemData:
+    """``amount`` new items, at most one stack, in slot 0; bound if picking them up binds them.
+
+    ``guid`` must be one that was never used; ``creator`` is the guid of who crafted them.
+    """
+    flags = int(template.flags)
+    if template.bonding is Bonding.WHEN_PICKED_UP:
+        flags |= BOUND
+    return InventoryItemData(
+        template.entry,
+        0,
+        min(checked_amount(amount), template.max_stack),
+        creator=creator,
+        durability=template.max_durability,
+        item_flags=flags,
+        item_guid=guid,
+    )
+
+
+def part_of(stack: InventoryItemData, amount: int, guid: int) -> InventoryItemData:
+    """``amount`` items of a stack as a stack of their own: binding, creator, durability and
+    properties are those of the stack."""
+    return stack._replace(stack_count=checked_amount(amount), item_guid=guid)
+
+
+def bind(item: InventoryItemData, template: ItemTemplate, act: Bonding) -> InventoryItemData:
+    """The item after an act that may bind it to its owner."""
+    if template.bonding is act and not item.item_flags & BOUND:
+        return item._replace(item_flags=item.item_flags | BOUND)
+    return item
