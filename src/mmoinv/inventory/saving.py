@@ -31,8 +31,8 @@ class Saveable(Protocol):
 class Underway:
     """One save that is not answered yet, and what of each inventory it carries."""
 
+    handle: OperationHandle
     snapshots: dict[Saveable, Batch]
-    handle: OperationHandle | None = None
 
 
 @dataclass(eq=False)
@@ -98,9 +98,8 @@ def save_together(
         ]
         if not changed:
             waiting = [one.saved.underway[-1].handle for one in group if one.saved.underway]
-            return next((handle for handle in waiting if handle), None) or unit.commit(reason)
-        save = Underway({one: snapshots[one] for one in group})
-        save.handle = unit.commit(reason)
+            return waiting[0] if waiting else unit.commit(reason)
+        save = Underway(unit.commit(reason), snapshots)
         for one in group:
             one.saved.underway.append(save)
             one.saved.tied.clear()
