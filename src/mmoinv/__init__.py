@@ -28,7 +28,12 @@ if TYPE_CHECKING:
         InventoryUnitOfWork,
         OperationHandle,
     )
-    from mmoinv.world import RealmConnector, WorldServerInventoryRepository
+    from mmoinv.world import (
+        Autosave,
+        AutosaveSettings,
+        RealmConnector,
+        WorldServerInventoryRepository,
+    )
 
 _HOMES = {
     "Inventory": "mmoinv.inventory",
@@ -48,6 +53,8 @@ _HOMES = {
     "InventoryTransaction": "mmoinv.repository",
     "InventoryUnitOfWork": "mmoinv.repository",
     "OperationHandle": "mmoinv.repository",
+    "Autosave": "mmoinv.world",
+    "AutosaveSettings": "mmoinv.world",
     "RealmConnector": "mmoinv.world",
     "WorldServerInventoryRepository": "mmoinv.world",
     "RealmServer": "mmoinv.realm",
@@ -56,6 +63,8 @@ _HOMES = {
 __all__ = [
     "INVENTORY_ITEM",
     "ITEM_DATA",
+    "Autosave",
+    "AutosaveSettings",
     "InMemoryInventoryRepository",
     "Inventory",
     "InventoryChangeFailure",

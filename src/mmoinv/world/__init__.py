@@ -1,13 +1,16 @@
-"""The world server's side: the connector to the realm and the repository over it.
+"""The world server's side: the connector to the realm, the repository over it, autosave.
 
 Never imports `mmoinv.realm`: the two meet only on the wire.
 """
 
+from mmoinv.world.autosave import Autosave, AutosaveSettings
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.connector import ConnectorState, RealmConnector
 from mmoinv.world.repository import WorldServerInventoryRepository
 
 __all__ = [
+    "Autosave",
+    "AutosaveSettings",
     "ConnectorState",
     "JoinedCharacter",
     "RealmConnector",
