@@ -44,6 +44,10 @@ TARGETS = (
     Target("diff and encode 3 changes of 25 items", "ours", AT_MOST, 150, "ns"),
     Target("encode a tick of 1000 characters, 3 changes each", "ours", AT_MOST, 60, "ns"),
     Target("split 1000 frames", "ours", AT_MOST, 8, "ns"),
+    Target("swap two of 39 items", "ours", AT_MOST, 15_000, "ns"),
+    Target("take one from a stack of 39 items and undo it", "ours", AT_MOST, 30_000, "ns"),
+    Target("changes() of 39 items", "beyond_the_diff_ns", AT_MOST, 1_000, "ns"),
+    Target("load 119 items", "ours", AT_MOST, 300_000, "ns"),
     Target(ANY_GROUP, "rtt_p99_ms", AT_MOST, 100, "ms"),
     Target(SENDER, "saves_per_s", AT_LEAST, 15_000, "/s"),
     Target(SENDER, "times_one_transaction_a_save", AT_LEAST, 4, "x"),
@@ -64,6 +68,9 @@ README_CALLS = {
         "split and decode a chunk of 1,000 packed saves of 25 items, per save"
     ),
     "split 1000 frames": "split a stream of 1,000 frames, per frame",
+    "swap two of 39 items": "swap two items of an inventory of 39 through a command, with undo",
+    "changes() of 39 items": "what differs from what is committed, after it",
+    "load 119 items": "an inventory of 119 items from its records, rules checked",
 }
 """By group: ours beside the other ways."""
 

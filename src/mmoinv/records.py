@@ -272,6 +272,14 @@ class InventoryItemData(_ItemFields):
         """From one element of an `INVENTORY_ITEM` or `ITEM_DATA` batch."""
         return cls(**{name: int(record[name]) for name in record.dtype.names})
 
+    def placed(self, slot: int, contained: int) -> Self:
+        """The same in another slot and container; not checked, and quicker than ``_replace``."""
+        return tuple.__new__(type(self), (self[0], slot, self[2], self[3], contained, *self[5:]))
+
+    def counted(self, stack_count: int) -> Self:
+        """The same with another stack count; not checked, and quicker than ``_replace``."""
+        return tuple.__new__(type(self), (self[0], self[1], stack_count, *self[3:]))
+
     def as_batch(self) -> Batch:
         """As a batch of one, shape ``(1,)``, dtype `INVENTORY_ITEM`."""
         return np.array([self], INVENTORY_ITEM)

@@ -339,14 +339,13 @@ class Inventory:
         `InventoryError` if a record has a field out of its range; nothing is changed then.
         """
         contents = self._contents
-        for change in changes:
-            if change.after is not None:
-                contents.check(change.after)
-        for slot, _, after in changes:
+        # All of them before anything is changed: it raises for what is no record.
+        packed = [None if after is None else contents.packed(after) for _, _, after in changes]
+        for (slot, _, after), record in zip(changes, packed, strict=True):
             if after is None:
                 contents.take(slot)
             else:
-                contents.put(after)
+                contents.put(after, record)
         self._buyback = buyback
         if changes and (self._effects is not None or self._listeners):
             self._tell(changes)

@@ -21,6 +21,12 @@ _RECORD = struct.Struct(
 _FLAGS = [field.name for field in WIDE.fields].index("item_flags")
 
 
+def records_of(batch: Batch) -> list[InventoryItemData]:
+    """The records of an `INVENTORY_ITEM` batch, one by one: half the time of ``tolist``."""
+    new = tuple.__new__
+    return [new(InventoryItemData, fields) for fields in _RECORD.iter_unpack(batch.tobytes())]
+
+
 class Contents:
     """Items by absolute slot, in slot order; no slot twice.
 
@@ -48,10 +54,7 @@ class Contents:
         if locked.any():
             batch = batch.copy()
             batch["item_flags"] ^= locked
-            items = {
-                slot: InventoryItemData._make(record)
-                for slot, record in zip(slots, batch.tolist(), strict=True)
-            }
+            items = dict(zip(slots, records_of(batch), strict=True))
         contents.items = {slot: items[slot] for slot in slots}
         contents._slots = slots
         contents._data = bytearray(batch.tobytes())
@@ -77,33 +80,33 @@ class Contents:
         return self._counts.get(entry, 0)
 
     @staticmethod
-    def check(item: InventoryItemData) -> None:
-        """`InventoryError` if a field of a record is out of its range."""
+    def packed(item: InventoryItemData) -> bytes:
+        """A record as bytes. `InventoryError` if a field is out of its range."""
+        fields: tuple[int, ...] = item
+        if item.item_flags & DISABLED:
+            fields = item._replace(item_flags=item.item_flags & ~DISABLED)
         try:
-            _RECORD.pack(*item)
+            return _RECORD.pack(*fields)
         except struct.error as error:
             raise InventoryError(
                 f"slot {item.slot}: {item} is no record: {error}; nothing was changed"
             ) from None
 
-    def put(self, item: InventoryItemData) -> None:
-        """Into its slot, in the place of what is there. The record must be one: see `check`."""
+    def put(self, item: InventoryItemData, packed: bytes | None = None) -> None:
+        """Into its slot, in the place of what is there; ``packed`` is what `packed` gave for it."""
+        if packed is None:
+            packed = self.packed(item)
         slot = item.slot
-        if item.item_flags & DISABLED:
-            saved: tuple[int, ...] = item._replace(item_flags=item.item_flags & ~DISABLED)
-        else:
-            saved = item
-        data = self._data
         before = self.items.get(slot)
         place = bisect_left(self._slots, slot)
+        offset = place * RECORD_SIZE
         if before is None:
-            data[place * RECORD_SIZE : place * RECORD_SIZE] = _RECORD.pack(*saved)
+            self._data[offset:offset] = packed
             self._slots.insert(place, slot)
         else:
-            _RECORD.pack_into(data, place * RECORD_SIZE, *saved)
-        counts = self._counts
-        if before is not None:
+            self._data[offset : offset + RECORD_SIZE] = packed
             self._uncount(before)
+        counts = self._counts
         counts[item.entry] = counts.get(item.entry, 0) + item.stack_count
         self.items[slot] = item
         self._batch = None

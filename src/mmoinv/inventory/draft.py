@@ -98,7 +98,7 @@ class Draft:
             holder = self.get(OWN + bag)
             contained = holder.item_guid if holder is not None else item.contained
         if item.slot != slot or item.contained != contained:
-            item = item._replace(slot=slot, contained=contained)
+            item = item.placed(slot, contained)
         self._write(slot, item)
         return item
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from mmoinv.codec import sort_by_slot, widen
 from mmoinv.inventory.catalog import ItemCatalog
-from mmoinv.inventory.contents import Contents
+from mmoinv.inventory.contents import Contents, records_of
 from mmoinv.inventory.slots import (
+    BAG_PACK,
     OWN_SLOTS,
     InventorySlot,
     bag_holding,
@@ -20,6 +21,11 @@ from mmoinv.inventory.slots import (
     is_inside_bag,
 )
 from mmoinv.records import INVENTORY_ITEM, ITEM_DATA, Batch, InventoryItemData, is_buyback
+
+ENTRY, SLOT, STACK_COUNT, GUID = (
+    InventoryItemData._fields.index(name) for name in ("entry", "slot", "stack_count", "item_guid")
+)
+"""Places in a record: by number they are read faster than by name."""
 
 
 class Oddity(Enum):
@@ -65,15 +71,15 @@ class Loaded(NamedTuple):
 def load(items: Batch, catalog: ItemCatalog) -> Loaded:
     """From a batch of either record dtype, in any order."""
     wide = widen(items) if items.dtype == ITEM_DATA else items
-    records = [InventoryItemData._make(record) for record in wide.tolist()]
+    records = records_of(wide)
     findings: list[Finding] = []
     homeless: list[InventoryItemData] = []
     aside: list[InventoryItemData] = []
     by_slot: dict[int, InventoryItemData] = {}
     guids: set[int] = set()
     for record in records:
-        slot, guid = record.slot, record.item_guid
-        if not record.entry or not record.stack_count or is_buyback(slot):
+        slot, guid = record[SLOT], record[GUID]
+        if not record[ENTRY] or not record[STACK_COUNT] or is_buyback(slot):
             aside.append(record)
             findings.append(Finding(Oddity.NO_ITEM, record))
             continue
@@ -93,12 +99,29 @@ def load(items: Batch, catalog: ItemCatalog) -> Loaded:
     else:
         kept = sorted(by_slot.values(), key=lambda item: item.slot)
         stored = np.array(kept, INVENTORY_ITEM)
-    for record in by_slot.values():
-        template = catalog.get(record.entry)
-        is_usual = record.slot in OWN_SLOTS and record.item_guid
-        if not is_usual or template is None or record.stack_count > template.max_stack:
+    reach = _reach(by_slot, catalog)
+    for slot, record in by_slot.items():
+        template = catalog.get(record[ENTRY])
+        if (
+            template is None
+            or record[STACK_COUNT] > template.max_stack
+            or not record[GUID]
+            or not (slot in OWN_SLOTS or slot < reach.get(slot >> 8, 0))
+        ):
             findings += [Finding(oddity, record) for oddity in _oddities(record, by_slot, catalog)]
     return Loaded(Contents.of(stored, by_slot), stored, findings, homeless, aside)
+
+
+def _reach(by_slot: dict[int, InventoryItemData], catalog: ItemCatalog) -> dict[int, int]:
+    """By bag number, the slot behind the last one inside of the bag: bags first, wherever their
+    records come among the others."""
+    reach = {}
+    for slot in BAG_PACK:
+        bag = by_slot.get(slot)
+        template = catalog.get(bag.entry) if bag is not None else None
+        if template is not None:
+            reach[slot & 0xFF] = inside_of(slot) + template.container_slots
+    return reach
 
 
 def _oddities(

@@ -110,8 +110,8 @@ def split(draft: Draft, source: int, target: int, amount: int) -> Failure:
             return Failure.ITEM_CANT_STACK
         if other.stack_count + amount > template.max_stack:
             return Failure.COULDNT_SPLIT_ITEMS
-        draft.change(other._replace(stack_count=other.stack_count + amount))
-    draft.change(stack._replace(stack_count=stack.stack_count - amount))
+        draft.change(other.counted(other.stack_count + amount))
+    draft.change(stack.counted(stack.stack_count - amount))
     return Failure.OKAY
 
 
@@ -130,11 +130,11 @@ def merge(draft: Draft, source: int, target: int) -> Failure:
     moved = min(one.stack_count, template.max_stack - other.stack_count)
     if moved <= 0:
         return Failure.ITEM_CANT_STACK
-    draft.change(other._replace(stack_count=other.stack_count + moved))
+    draft.change(other.counted(other.stack_count + moved))
     if moved == one.stack_count:
         draft.remove(source)
     else:
-        draft.change(one._replace(stack_count=one.stack_count - moved))
+        draft.change(one.counted(one.stack_count - moved))
     return Failure.OKAY
 
 
@@ -202,6 +202,6 @@ def use(draft: Draft, slot: int) -> Failure:
         return Failure.OKAY
     used = bind(item, template, Bonding.WHEN_USED)
     if template.consumable:
-        used = used._replace(stack_count=item.stack_count - 1)
+        used = used.counted(item.stack_count - 1)
     draft.change(used)
     return Failure.OKAY

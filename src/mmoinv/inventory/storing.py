@@ -54,7 +54,7 @@ def store(draft: Draft, item: InventoryItemData, amount: int, template: ItemTemp
     if template is not None:
         for stack in list(find_stacks(draft, item, template)):
             moved = min(left, template.max_stack - stack.stack_count)
-            draft.change(stack._replace(stack_count=stack.stack_count + moved))
+            draft.change(stack.counted(stack.stack_count + moved))
             left -= moved
             if not left:
                 return 0
@@ -107,7 +107,7 @@ def remove(draft: Draft, slot: int, amount: int | None = None) -> Failure:
     if amount == item.stack_count:
         draft.remove(slot)
     else:
-        draft.change(item._replace(stack_count=item.stack_count - amount))
+        draft.change(item.counted(item.stack_count - amount))
     return Failure.OKAY
 
 
@@ -202,10 +202,10 @@ def _merged(draft: Draft, items: list[InventoryItemData]) -> list[InventoryItemD
             continue
         stack = merged[place]
         moved = min(item.stack_count, most - stack.stack_count)
-        merged[place] = stack._replace(stack_count=stack.stack_count + moved)
+        merged[place] = stack.counted(stack.stack_count + moved)
         if moved < item.stack_count:
             open_stacks[kind] = len(merged)
-            merged.append(item._replace(stack_count=item.stack_count - moved))
+            merged.append(item.counted(item.stack_count - moved))
         elif merged[place].stack_count == most:
             del open_stacks[kind]
     return merged
