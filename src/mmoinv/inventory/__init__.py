@@ -6,7 +6,7 @@ committed is one diff. Only `saving` and the aggregate know that there are repos
 
 from mmoinv.inventory.aggregate import Inventory
 from mmoinv.inventory.amounts import ItemCount, ItemStack, SlotAvailability
-from mmoinv.inventory.catalog import ItemCatalog
+from mmoinv.inventory.catalog import ItemCatalog, sample_catalog
 from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.commands import InventoryCommand, InventoryCommands
 from mmoinv.inventory.draft import SlotChange
@@ -47,5 +47,6 @@ __all__ = [
     "SlotAvailability",
     "SlotChange",
     "StoreOutlook",
+    "sample_catalog",
     "save_together",
 ]

@@ -6,7 +6,6 @@ A template knows no file (`catalog` does), no slot range and no player.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from types import MappingProxyType
 from typing import Any
 
 from mmoinv.errors import InventoryError
@@ -78,7 +77,6 @@ BOUND, DISABLED, UNIQUE_EQUIPPED = (
 
 CONTAINERS = frozenset({InventoryType.BAG, InventoryType.QUIVER})
 _NO_FLAGS = ItemFlags(0)
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class ItemTemplate:
     flags: ItemFlags = _NO_FLAGS
     max_durability: int = 0
     consumable: bool = False
-    extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for name, low, high in (

@@ -1,0 +1,171 @@
+"""Catalogs from files: the three formats say the same, and errors name the line."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from mmoinv.errors import CatalogError
+from mmoinv.inventory import Bonding, InventoryType, ItemCatalog, ItemTemplate, sample_catalog
+from mmoinv.inventory.templates import ItemFlags
+
+TOML = """
+[[item]]
+entry = 1
+name = "Potion"
+max_stack = 20
+consumable = true
+
+[[item]]
+# A ring of one's own.
+entry = 2
+name = "Ring"
+inventory_type = "finger"
+bonding = "when_equipped"
+flags = ["unique_equipped", "bound"]
+required_level = 10
+"""
+JSON = """[
+  {"entry": 1, "name": "Potion", "max_stack": 20, "consumable": true},
+  {
+    "entry": 2,
+    "name": "Ring",
+    "inventory_type": 11,
+    "bonding": "When Equipped",
+    "flags": 4097,
+    "required_level": 10
+  }
+]
+"""
+CSV = """entry,name,inventory_type,max_stack,bonding,flags,required_level,consumable
+1,Potion,,20,,,,yes
+
+2,Ring,FINGER,,2,unique_equipped | bound,10,
+"""
+TEXTS = {".toml": TOML, ".json": JSON, ".csv": CSV}
+
+
+def load(tmp_path, suffix, text, **settings):
+    path = tmp_path / f"items{suffix}"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return ItemCatalog.load(path, **settings)
+
+
+@pytest.mark.parametrize("suffix", TEXTS)
+def test_the_three_formats_say_the_same(tmp_path, suffix):
+    catalog = load(tmp_path, suffix, TEXTS[suffix])
+    assert list(catalog.values()) == [
+        ItemTemplate(1, "Potion", max_stack=20, consumable=True),
+        ItemTemplate(
+            2,
+            "Ring",
+            InventoryType.FINGER,
+            bonding=Bonding.WHEN_EQUIPPED,
+            flags=ItemFlags.UNIQUE_EQUIPPED | ItemFlags.BOUND,
+            required_level=10,
+        ),
+    ]
+
+
+def test_a_byte_order_mark_and_an_object_around_the_list_are_fine(tmp_path):
+    assert len(load(tmp_path, ".csv", b"\xef\xbb\xbf" + CSV.encode())) == 2
+    assert len(load(tmp_path, ".json", '{"item": ' + JSON + "}")) == 2
+
+
+def test_columns_of_the_games_own_are_kept(tmp_path):
+    catalog = load(tmp_path, ".csv", "entry,name,icon\n1,Potion,red.png\n", also=("icon",))
+    assert catalog[1].extra == {"icon": "red.png"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "new", "line", "said"),
+    [
+        (".toml", "max_stack = 20", "max_stak = 20", 5, "did you mean 'max_stack'"),
+        (".json", '"max_stack"', '"max_stak"', 2, "did you mean 'max_stack'"),
+        (".csv", "max_stack", "max_stak", 2, "did you mean 'max_stack'"),
+        (".toml", "= 20", "= 0", 5, "max_stack 0 is outside 1..65535"),
+        (".json", "11,", "99,", 6, "inventory_type is 99"),
+        (".json", '"required_level": 10', '"required_level": -1', 9, "required_level -1"),
+        (".csv", "10,\n", "ten,\n", 4, "required_level is 'ten': a number is wanted"),
+        (".toml", "= 10", "= 1.5", 15, "without a fraction"),
+        (".json", "20", "true", 2, "without a fraction"),
+        (".toml", '"finger"', '"fingr"', 12, "did you mean finger"),
+        (".csv", "FINGER", "elbow", 4, "it is one of non_equip"),
+        (".csv", "| bound", "| bond", 4, "'bond' is none of"),
+        (".toml", '"bound"', '"bond"', 14, "'bond' is none of"),
+        (".csv", ",yes", ",maybe", 2, "true or false"),
+        (".toml", "entry = 2", "entry = 1", 10, "item 1 is in line 3 already"),
+        (".json", '"entry": 2', '"entry": 1', 4, "item 1 is in line 2 already"),
+        (".csv", "2,Ring", "1,Ring", 4, "item 1 is in line 2 already"),
+        (".toml", 'name = "Ring"\n', "", 8, "has no name"),
+        (".json", '"entry": 1, ', "", 2, "has no entry"),
+        (".csv", "2,Ring", ",Ring", 4, "has no entry"),
+        (".toml", '"Potion"', '"Potion', 4, "line 4"),
+        (".json", "true}", "true", 3, "column"),
+        (".csv", "2,Ring", "2,Ring,", 4, "9 cells, the header has 8"),
+        (".csv", "name", "entry", 1, "a name of its own"),
+        (".csv", "2,Ring", '2,"Ri"ng', 4, "expected after"),
+        (".toml", "[[item]]", "[[items]]", 1, "a list of items called 'item'"),
+    ],
+)
+def test_errors_name_file_line_and_remedy(tmp_path, suffix, old, new, line, said):
+    text = TEXTS[suffix]
+    assert old in text
+    with pytest.raises(CatalogError) as caught:
+        load(tmp_path, suffix, text.replace(old, new))
+    assert f"items{suffix}, line {line}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("data", ["5", '"item"', '{"items": []}', "[5]", "[[]]", "null"])
+def test_json_that_is_no_list_of_items(tmp_path, data):
+    with pytest.raises(CatalogError, match="line 1: "):
+        load(tmp_path, ".json", data)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(CatalogError, match=r"ends in \.toml, \.json, \.csv"):
+        load(tmp_path, ".xlsx", "")
+    with pytest.raises(CatalogError, match="No such file"):
+        ItemCatalog.load(tmp_path / "absent.csv")
+    with pytest.raises(CatalogError, match="line 2: this is not UTF-8"):
+        load(tmp_path, ".csv", b"entry,name\n1,\xff\n")
+
+
+@pytest.mark.parametrize("suffix", TEXTS)
+def test_an_empty_file_has_no_items_or_says_so(tmp_path, suffix):
+    if suffix == ".csv":
+        assert len(load(tmp_path, suffix, "")) == 0
+    else:
+        with pytest.raises(CatalogError, match="line 1: "):
+            load(tmp_path, suffix, "")
+
+
+def test_an_inline_table_is_read_too(tmp_path):
+    text = '\nitem = [{entry = 1, name = "a"}, {entry = 1, name = "b"}]\n'
+    with pytest.raises(CatalogError, match="line 2: item 1 is in line 2 already"):
+        load(tmp_path, ".toml", text)
+
+
+def test_the_lines_of_a_large_file(tmp_path):
+    items = [{"entry": n, "name": f"thing {n}"} for n in range(1, 5001)]
+    items[4321]["max_stack"] = 0
+    with pytest.raises(CatalogError, match=f"line {2 + 4 * 4321 + 3}: item 4322"):
+        load(tmp_path, ".json", json.dumps(items, indent=1))
+
+
+def test_the_sample_catalog_has_some_of_everything():
+    catalog = sample_catalog()
+    assert len(catalog) >= 300
+    kinds = Counter(template.inventory_type for template in catalog.values())
+    assert set(kinds) == set(InventoryType)
+    assert len({template.name for template in catalog.values()}) == len(catalog)
+    assert {template.bonding for template in catalog.values()} == set(Bonding)
+    for name in ("max_count", "item_set", "proficiency", "flags", "consumable"):
+        assert any(getattr(template, name) for template in catalog.values())
+    sets = Counter(template.item_set for template in catalog.values() if template.item_set)
+    assert set(sets.values()) == {5}
+    assert catalog[2001].max_stack == 20
+    assert catalog[10001].inventory_type is InventoryType.WEAPON
+    assert catalog[10051].inventory_type is InventoryType.TWO_HANDED_WEAPON
+    assert sample_catalog() is catalog
