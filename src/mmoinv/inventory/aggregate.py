@@ -411,10 +411,11 @@ class Inventory:
         return saving.save_together([self], repository, reason)
 
     def rollback(self) -> list["Inventory"]:
-        """Go back to what is known to be committed; gives the inventories that were.
+        """Forget what no save carries: go back to what is committed, or will be once the saves
+        on their way are answered. Gives the inventories that went back.
 
         With it go all that it exchanged items with since: half an exchange is a dupe. What was
-        sold is forgotten. A save that is on its way is not called back.
+        sold is forgotten. A save that is refused later is dirty again.
         """
         group = [one for one in saving.tied_to([self]) if isinstance(one, Inventory)]
         saving.untie(group)
@@ -423,13 +424,13 @@ class Inventory:
         return group
 
     def _go_back(self) -> None:
-        committed = self._put_right(loading.load(self.saved.committed, self._setting.catalog))
-        slots = sorted({*self._contents.items, *committed.items})
+        before = self._put_right(loading.load(saving.submitted(self), self._setting.catalog))
+        slots = sorted({*self._contents.items, *before.items})
         self.apply(
             tuple(
-                SlotChange(slot, self._contents.get(slot), committed.get(slot))
+                SlotChange(slot, self._contents.get(slot), before.get(slot))
                 for slot in slots
-                if self._contents.get(slot) != committed.get(slot)
+                if self._contents.get(slot) != before.get(slot)
             ),
             (),
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mmoinv.codec import apply_changes, diff
 from mmoinv.errors import InventoryError
 from mmoinv.records import Batch
 from mmoinv.repository import InventoryRepository, InventoryUnitOfWork, OperationHandle
@@ -29,10 +30,11 @@ class Saveable(Protocol):
 
 @dataclass(eq=False)
 class Underway:
-    """One save that is not answered yet, and what of each inventory it carries."""
+    """One save that is not answered yet, and of each inventory that it changes: what it was
+    compared with, and what it is then."""
 
     handle: OperationHandle
-    snapshots: dict[Saveable, Batch]
+    carried: dict[Saveable, tuple[Batch, Batch]]
 
 
 @dataclass(eq=False)
@@ -90,27 +92,27 @@ def save_together(
                 "two inventories of one character cannot be saved together; nothing was saved"
             )
         unit = InventoryUnitOfWork(repository)
-        snapshots = {one: one.items for one in group}
-        changed = [
-            one
-            for one, items in snapshots.items()
-            if unit.register_changes(one.character_guid, submitted(one), items)
-        ]
-        if not changed:
+        carried: dict[Saveable, tuple[Batch, Batch]] = {}
+        for one in group:
+            before, after = submitted(one), one.items
+            # Who is unchanged is no part of the operation, and not answered with it.
+            if unit.register_changes(one.character_guid, before, after):
+                carried[one] = before, after
+        if not carried:
             waiting = [one.saved.underway[-1].handle for one in group if one.saved.underway]
             return waiting[0] if waiting else unit.commit(reason)
-        save = Underway(unit.commit(reason), snapshots)
-        for one in group:
+        save = Underway(unit.commit(reason), carried)
+        for one in carried:
             one.saved.underway.append(save)
-            one.saved.tied.clear()
-    save.handle.add_done_callback(lambda handle: _answered(save, handle))
-    return save.handle
+        untie(group)
+        save.handle.add_done_callback(lambda handle: _answered(save, handle))
+        return save.handle
 
 
 def submitted(one: Saveable) -> Batch:
     """What will be committed if nothing is refused: what the next save is compared with."""
     underway = one.saved.underway
-    return underway[-1].snapshots[one] if underway else one.saved.committed
+    return underway[-1].carried[one][1] if underway else one.saved.committed
 
 
 def _answered(save: Underway, handle: OperationHandle) -> None:
@@ -118,23 +120,28 @@ def _answered(save: Underway, handle: OperationHandle) -> None:
         if handle.exception is not None:
             _refused(save)
             return
-        for one, items in save.snapshots.items():
-            if save in one.saved.underway:
-                one.saved.underway.remove(save)
-                one.saved.committed = items
+        for one, (before, after) in save.carried.items():
+            saved = one.saved
+            if save in saved.underway:
+                saved.underway.remove(save)
+            if saved.committed is not before:
+                # It was submitted, by another thread, while one before it was being refused.
+                after = apply_changes(saved.committed, *diff(before, after))
+                after.flags.writeable = False
+            saved.committed = after
 
 
 def _refused(save: Underway) -> None:
     """It is not stored, and neither is what was compared with it: saves behind it are refused by
     the realm's connector too."""
     behind: list[Underway] = []
-    for one in save.snapshots:
+    for one in save.carried:
         underway = one.saved.underway
         if save in underway:
             place = underway.index(save)
             behind += underway[place + 1 :]
             del underway[place]
-    _tie_all(list(save.snapshots))
+    _tie_all(list(save.carried))
     for later in behind:
         _refused(later)
 
