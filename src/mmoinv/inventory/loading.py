@@ -20,6 +20,7 @@ from mmoinv.inventory.slots import (
     inside_of,
     is_inside_bag,
 )
+from mmoinv.inventory.templates import DISABLED
 from mmoinv.records import INVENTORY_ITEM, ITEM_DATA, Batch, InventoryItemData, is_buyback
 
 ENTRY, SLOT, STACK_COUNT, GUID = (
@@ -31,7 +32,7 @@ ENTRY, SLOT, STACK_COUNT, GUID = (
 class Oddity(Enum):
     """What is strange about a stored record, and what became of it."""
 
-    SLOT_TWICE = "another item is in that slot already; it goes to an empty one"
+    SLOT_TWICE = "another item is in that slot already; it goes to an empty one, or is set aside"
     GUID_TWICE = "another item has that guid"
     UNNAMED = "it has no guid; it gets one"
     UNKNOWN_TEMPLATE = "no template knows that entry"
@@ -71,10 +72,15 @@ class Loaded(NamedTuple):
 def load(items: Batch, catalog: ItemCatalog) -> Loaded:
     """From a batch of either record dtype, in any order."""
     wide = widen(items) if items.dtype == ITEM_DATA else items
-    records = records_of(wide)
+    unlocked = wide
+    if (wide["item_flags"] & DISABLED).any():
+        unlocked = wide.copy()
+        unlocked["item_flags"] &= ~np.uint32(DISABLED)
+    records = records_of(unlocked)
     findings: list[Finding] = []
     homeless: list[InventoryItemData] = []
     aside: list[InventoryItemData] = []
+    later: list[InventoryItemData] = []
     by_slot: dict[int, InventoryItemData] = {}
     guids: set[int] = set()
     for record in records:
@@ -89,11 +95,14 @@ def load(items: Batch, catalog: ItemCatalog) -> Loaded:
             guids.add(guid)
         if slot in by_slot:
             findings.append(Finding(Oddity.SLOT_TWICE, record))
-            # The same item twice is not made two.
-            is_same = guid and guid == by_slot[slot].item_guid
-            (aside if is_same else homeless).append(record)
+            later.append(record)
         else:
             by_slot[slot] = record
+    named = {item.item_guid for item in by_slot.values()} - {0} if later else set()
+    for record in later:
+        # An item that is there is not made two: no realm would store that.
+        (aside if record.item_guid in named else homeless).append(record)
+        named.update({record.item_guid} - {0})
     if len(by_slot) == len(records):
         stored = sort_by_slot(wide)
     else:
