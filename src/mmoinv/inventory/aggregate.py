@@ -69,6 +69,8 @@ class Inventory:
         """Loaded records that could not be put anywhere: see `findings`. Never saved."""
         self.saved = saving.SavedState(empty_batch())
         self.saved.committed.flags.writeable = False
+        self.rollbacks = 0
+        """How often it went back: commands from before a rollback cannot be undone."""
         self._effects = effects
         self._listeners: list[Listener] = []
         self._contents = Contents()
@@ -275,10 +277,14 @@ class Inventory:
         mine, theirs = self.draft(), other.draft()
         if failure := exchange(mine, gives, theirs, takes):
             return InventoryResult.failure(failure)
-        changes = mine.changes()
+        changes, their_changes = mine.changes(), theirs.changes()
+        packed, their_packed = _packed(changes), _packed(their_changes)
         saving.tie(self, other)
-        self.apply(changes, self._buyback)
-        other.apply(theirs.changes(), other.buyback)
+        # Whoever is told may save: not before both are as they will be.
+        self._write(changes, packed, self._buyback)
+        other._write(their_changes, their_packed, other._buyback)
+        self._tell(changes)
+        other._tell(their_changes)
         return InventoryResult.success(changes)
 
     def lock(self, slot: int, *, is_locked: bool = True) -> InventoryResult[Changes]:
@@ -288,8 +294,9 @@ class Inventory:
         if item is None:
             return InventoryResult.failure(Failure.SLOT_IS_EMPTY)
         flags = item.item_flags | DISABLED if is_locked else item.item_flags & ~DISABLED
-        changes = (SlotChange(slot, item, item._replace(item_flags=flags)),)
-        self.apply(changes if flags != item.item_flags else (), self._buyback)
+        changed = SlotChange(slot, item, item._replace(item_flags=flags))
+        changes = (changed,) if flags != item.item_flags else ()
+        self.apply(changes, self._buyback)
         return InventoryResult.success(changes)
 
     def change_item(self, slot: int, **fields: int) -> InventoryResult[Changes]:
@@ -338,17 +345,17 @@ class Inventory:
 
         `InventoryError` if a record has a field out of its range; nothing is changed then.
         """
+        self._write(changes, _packed(changes), buyback)
+        self._tell(changes)
+
+    def _write(self, changes: Changes, packed: list[bytes | None], buyback: Buyback) -> None:
         contents = self._contents
-        # All of them before anything is changed: it raises for what is no record.
-        packed = [None if after is None else contents.packed(after) for _, _, after in changes]
         for (slot, _, after), record in zip(changes, packed, strict=True):
             if after is None:
                 contents.take(slot)
             else:
                 contents.put(after, record)
         self._buyback = buyback
-        if changes and (self._effects is not None or self._listeners):
-            self._tell(changes)
 
     def _tell(self, changes: Changes) -> None:
         if self._effects is not None and any(change.slot in EQUIPMENT for change in changes):
@@ -359,7 +366,7 @@ class Inventory:
                 tell_effects(self._effects, before, after, changes)
             except Exception:
                 log.exception("effects of character %d failed", self.character_guid)
-        if self._listeners:
+        if changes and self._listeners:
             events = events_of(changes)
             for listener in tuple(self._listeners):
                 try:
@@ -419,25 +426,33 @@ class Inventory:
         """
         group = [one for one in saving.tied_to([self]) if isinstance(one, Inventory)]
         saving.untie(group)
-        for one in group:
-            one._go_back()
+        changes = [one._go_back() for one in group]
+        for one, changed in zip(group, changes, strict=True):
+            one._tell(changed)
         return group
 
-    def _go_back(self) -> None:
+    def _go_back(self) -> Changes:
         before = self._put_right(loading.load(saving.submitted(self), self._setting.catalog))
         slots = sorted({*self._contents.items, *before.items})
-        self.apply(
-            tuple(
-                SlotChange(slot, self._contents.get(slot), before.get(slot))
-                for slot in slots
-                if self._contents.get(slot) != before.get(slot)
-            ),
-            (),
+        changes = tuple(
+            SlotChange(slot, self._contents.get(slot), before.get(slot))
+            for slot in slots
+            if self._contents.get(slot) != before.get(slot)
         )
+        self._write(changes, _packed(changes), ())
+        self.rollbacks += 1
+        return changes
 
     def __repr__(self) -> str:
         state = "dirty" if self.is_dirty else "committed"
         return f"<Inventory of character {self.character_guid}: {len(self)} items, {state}>"
+
+
+def _packed(changes: Changes) -> list[bytes | None]:
+    """The records of a change as bytes: before anything is changed, since it raises for what is no
+    record."""
+    pack = Contents.packed
+    return [None if after is None else pack(after) for _, _, after in changes]
 
 
 FREE_FIELDS = frozenset(

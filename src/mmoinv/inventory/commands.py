@@ -25,6 +25,7 @@ class Changeable(Protocol):
     """What a command needs of an inventory."""
 
     log: CommandLog
+    rollbacks: int
 
     @property
     def buyback(self) -> Buyback: ...
@@ -45,13 +46,14 @@ class Changeable(Protocol):
 class InventoryCommand:
     """One change to an inventory: what is planned, whether it was done, and the way back."""
 
-    __slots__ = ("_after", "_before", "_changes", "_inventory", "_plan", "name")
+    __slots__ = ("_after", "_before", "_changes", "_inventory", "_plan", "_rollbacks", "name")
 
     def __init__(self, name: str, inventory: Changeable, plan: Plan) -> None:
         self.name = name
         self._inventory = inventory
         self._plan = plan
         self._changes: Changes | None = None
+        self._rollbacks = 0
         self._before: Buyback = ()
         self._after: Buyback = ()
 
@@ -80,8 +82,13 @@ class InventoryCommand:
         if not failure:
             changes = draft.changes()
             self._before, self._after = inventory.buyback, draft.buyback
+            self._rollbacks = inventory.rollbacks
             self._changes = changes
-            inventory.apply(changes, draft.buyback)
+            try:
+                inventory.apply(changes, draft.buyback)
+            except InventoryError:
+                self._changes = None
+                raise
         if log.is_on:
             log.add(CommandRecord(self.name, failure, changes, (perf_counter() - began_s) * 1e6))
         return InventoryResult(None if failure else changes, failure)
@@ -90,22 +97,25 @@ class InventoryCommand:
         """Take it back: everything is as it was before, guids included.
 
         Refused with CANT_DO_RIGHT_NOW if a slot that it wrote, or what was sold, has changed
-        since. `InventoryError` if it was not executed.
+        since, or the inventory was rolled back; and with what is wrong if it does not go together
+        any more with what else there is. `InventoryError` if it was not executed.
         """
         if self._changes is None:
             raise InventoryError(f"the command {self.name} was not executed: nothing to undo")
         inventory = self._inventory
         log = inventory.log
         began_s = perf_counter() if log.is_on else 0.0
-        is_untouched = inventory.buyback == self._after and all(
-            inventory.get(change.slot) == change.after for change in self._changes
-        )
-        failure = Failure.OKAY if is_untouched else Failure.CANT_DO_RIGHT_NOW
+        draft = inventory.draft()
+        failure = Failure.CANT_DO_RIGHT_NOW
+        if (
+            inventory.rollbacks == self._rollbacks
+            and inventory.buyback == self._after
+            and all(inventory.get(change.slot) == change.after for change in self._changes)
+        ):
+            failure = moves.take_back(draft, self._changes)
         changes: Changes = ()
         if not failure:
-            changes = tuple(
-                SlotChange(change.slot, change.after, change.before) for change in self._changes
-            )
+            changes = draft.changes()
             self._changes = None
             inventory.apply(changes, self._before)
         if log.is_on:

@@ -3,10 +3,12 @@
 Each plan writes a draft and gives OKAY, or gives why not; the draft is then to be dropped.
 """
 
+from collections.abc import Collection
+
 from mmoinv.inventory.amounts import checked_amount
-from mmoinv.inventory.bags import is_filled_bag, swap_bags
+from mmoinv.inventory.bags import contents_of, is_filled_bag, swap_bags
 from mmoinv.inventory.creation import bind, part_of
-from mmoinv.inventory.draft import Draft
+from mmoinv.inventory.draft import Draft, SlotChange
 from mmoinv.inventory.equipment import clear_off_hand, equip_slot, is_worn_in
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.slot_search import can_merge, is_carried, ranges_for
@@ -14,6 +16,7 @@ from mmoinv.inventory.slots import BAG_PACK, MAIN_HAND, bag_holding, is_inside_b
 from mmoinv.inventory.templates import Bonding
 from mmoinv.inventory.validation import (
     combat_failure,
+    count_failure,
     lock_failure,
     place_failure,
     player_failure,
@@ -204,4 +207,34 @@ def use(draft: Draft, slot: int) -> Failure:
     if template.consumable:
         used = used.counted(item.stack_count - 1)
     draft.change(used)
+    return Failure.OKAY
+
+
+def take_back(draft: Draft, changes: Collection[SlotChange]) -> Failure:
+    """What the slots of a change held before it is there again, if it goes together with what has
+    come since: bags and what is in them, what is worn, how many of an item there may be."""
+    counts = {change.before.entry: 0 for change in changes if change.before is not None}
+    for entry in counts:
+        counts[entry] = draft.count_of(entry)
+    draft.take_back(changes)
+    slots = {change.slot for change in changes}
+    for slot, before, after in changes:
+        if before is not None and is_inside_bag(slot):
+            if failure := place_failure(draft, before, slot):
+                return failure
+            draft.place(before, slot)
+        is_same = before is not None and after is not None and before.item_guid == after.item_guid
+        if slot in BAG_PACK and not is_same:
+            inside = contents_of(draft, slot)
+            # What the change did not write itself came into the bag afterwards.
+            if any(item.slot not in slots for item in inside):
+                return Failure.CAN_ONLY_DO_WITH_EMPTY_BAGS
+    for entry, count in counts.items():
+        template = draft.template(entry)
+        if template is None or draft.count_of(entry) <= count:
+            continue
+        if failure := count_failure(draft, template, 0):
+            return failure
+    if any(is_worn_in(slot) for slot in slots):
+        return worn_together_failure(draft)
     return Failure.OKAY
