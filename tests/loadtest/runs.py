@@ -1,5 +1,8 @@
 """Finished runs for the tests of what is said about them."""
 
+from array import array
+
+from mmoinv.loadtest.deeds import Count
 from mmoinv.loadtest.measures import Measures
 from mmoinv.loadtest.report import RunFigures
 from mmoinv.loadtest.settings import LoadTestSettings
@@ -26,5 +29,9 @@ def run(**changes) -> RunFigures:
         "packet_bytes_of": {"packet_bytes_40_items": 700, "packet_bytes_119_items": 1300},
         "findings": Findings(2, 50),
         "played_s": 2.0,
+        "deeds": {
+            "loot": Count(1234, 1, array("f", [10.0, 20.0, 30.0])),
+            "trade": Count(2, 0, array("f", [40.0, 50.0])),
+        },
     }
     return RunFigures(**(values | changes))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ KEYS = {
     "characters_verified": None,
     "records_verified": None,
     "deeds": None,
+    "commands": None,
+    "command_us": {"p50", "p99"},
     "seed": None,
     "codec": None,
     "version": None,
@@ -86,6 +89,22 @@ def test_the_keys_of_the_json():
     assert report["bytes_per_s"] == 100.0
     assert report["passed"] is True
     json.dumps(report)
+
+
+def test_what_the_players_did():
+    report = as_json(run())
+    assert report["deeds"] == {"loot": 1234, "trade": 2}
+    assert report["commands"]["loot"] == {"done": 1234, "refused": 1, "p50_us": 20, "p99_us": 29.8}
+    assert report["command_us"]["p50"] == 30
+    output = io.StringIO()
+    show(Console(file=output, width=80), run(), report)
+    assert re.search(r"^ *loot +1,234 +1 +20.0 +29.8 *$", output.getvalue(), re.M)
+    assert re.search(r"^ *all +1,236 +1 +30.0 +", output.getvalue(), re.M)
+    idle = run(deeds={})
+    assert as_json(idle)["command_us"] == {"p50": None, "p99": None}
+    output = io.StringIO()
+    show(Console(file=output, width=80), idle, as_json(idle))
+    assert "What the players did" not in output.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +241,11 @@ def test_the_live_table(terminal):
     console = Console(file=output, width=120, force_terminal=terminal)
     with LiveTable(console, "playing", 2.0, plain=False) as table:
         table.show(Measures())
-        table.show(measures(), last=True)
+        now = measures()
+        now.commands, now.commands_refused = 1_234, 77
+        table.show(now, last=True)
     text = output.getvalue()
     assert "round trip" in text
+    if terminal:
+        assert "1,234" in text
+        assert "refused by the rules 77" in text

@@ -55,6 +55,12 @@ def test_every_figure_is_there():
         assert f"<h3>{title}</h3>" in page
 
 
+def test_what_the_players_did():
+    page = without_library(report_page(as_json(run())))
+    assert "What the players did" in page
+    assert "<td>loot</td><td>1,234</td><td>1</td><td>20.0</td><td>29.8</td>" in page
+
+
 def test_targets_are_drawn():
     targets = [
         trace["y"]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mmoinv.loadtest.players import GUID_BASE
+from mmoinv.loadtest.guids import GUID_BASE
 from mmoinv.realm import RealmServer
 from mmoinv.stores import open_store
 
@@ -44,6 +44,10 @@ def check_figures(report: dict, output: str) -> None:
     assert report["all_at_once"]["packet_bytes_40_items"] < 1024
     assert report["all_at_once"]["packet_bytes_119_items"] > 1000
     assert report["packet_bytes"]["max"] < 1024
+    # A trade is one save of two characters, so there are as many saves as packets.
+    assert sum(report["distributions"]["playing"]["packet_bytes"]["counts"]) == report["saves"]
+    assert sum(report["deeds"].values()) >= report["saves"]
+    assert "What the players did" in output
 
 
 async def test_a_run_on_a_database_of_ones_own(tmp_path):

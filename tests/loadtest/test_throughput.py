@@ -15,8 +15,8 @@ import pytest
 
 from mmoinv import codec
 from mmoinv.errors import LinkError, LogonError, MmoinvError
+from mmoinv.loadtest.guids import GUID_BASE
 from mmoinv.loadtest.one_by_one import save_one_by_one
-from mmoinv.loadtest.players import GUID_BASE
 from mmoinv.loadtest.sender import Sender, SenderSettings, _answers, carried_slots
 from mmoinv.realm import RealmServer
 from mmoinv.stores import open_store

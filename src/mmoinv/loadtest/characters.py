@@ -5,7 +5,7 @@ Through a connection of its own, beside the realm and after it. Knows no process
 
 import numpy as np
 
-from mmoinv.loadtest.players import GUID_BASE, GUID_LAST
+from mmoinv.loadtest.guids import GUID_BASE, GUID_LAST
 from mmoinv.records import Batch
 from mmoinv.stores import open_store
 

@@ -60,6 +60,8 @@ FIGURES = (
     Figure("all_at_once.database_ms.max", "transaction max, all at once", "ms"),
     Figure("packet_us.p50", "packet at the realm p50", "us"),
     Figure("packet_us.p99", "packet at the realm p99", "us"),
+    Figure("command_us.p50", "command of a player p50", "us"),
+    Figure("command_us.p99", "command of a player p99", "us"),
     Figure("group_size.mean", "operations in a group, mean", "", is_judged=False),
     Figure("group_size.max", "operations in a group, max", "", is_judged=False),
     Figure("packet_bytes.mean", "save, mean", "bytes"),

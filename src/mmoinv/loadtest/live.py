@@ -88,7 +88,8 @@ class LiveTable:
                 f"packet {number(measures.packet_us.percentile(50), 0)} us  "
                 f"{number(measures.packet_bytes.mean(), 0)} bytes/save  "
                 f"pending {measures.pending}  queue {measures.queue}  "
-                f"refused {measures.refused}",
+                f"refused {measures.refused}  "
+                f"commands {measures.commands}  against the rules {measures.commands_refused}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -113,6 +114,15 @@ class LiveTable:
                 (
                     f"  ({measures.rtt_ms.count / elapsed_s:,.0f}/s)   pending {measures.pending}"
                     f"   queue {measures.queue}   refused {measures.refused}",
+                    "dim",
+                ),
+            ),
+            Text.assemble(
+                ("  commands of players ", "dim"),
+                (f"{measures.commands:,}", "bold"),
+                (
+                    f"  ({measures.commands / elapsed_s:,.0f}/s)   refused by the rules "
+                    f"{measures.commands_refused:,}",
                     "dim",
                 ),
             ),

@@ -86,12 +86,19 @@ class Measures:
         self.pending = 0
         """Operations that the worlds have no answer for, now."""
         self.refused = 0
+        """Saves, by the realm or for want of room."""
+        self.commands = 0
+        """Done to inventories by the players."""
+        self.commands_refused = 0
+        """By the game's rules."""
 
     def add_world(self, sample: dict[str, Any]) -> None:
         """What a world process has measured since its last sample."""
         self.rtt_ms.extend(sample["rtt_ms"], sample["answered_s"])
         self.packet_bytes.extend(sample["packet_bytes"], sample["at_s"])
         self.refused += sample["refused"]
+        self.commands += sample["commands"]
+        self.commands_refused += sample["commands_refused"]
 
     def add_realm(self, sample: dict[str, Any]) -> None:
         """What the realm process has measured since its last sample."""

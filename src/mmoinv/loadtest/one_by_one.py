@@ -13,7 +13,7 @@ from contextlib import closing
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.loadtest.players import GUID_BASE
+from mmoinv.loadtest.guids import GUID_BASE
 
 PROGRESS_EVERY = 200
 

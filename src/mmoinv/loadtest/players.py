@@ -1,217 +1,253 @@
-"""Simulated players: inventories as slot-sorted arrays, and what players do to them.
+"""Simulated players: each has an inventory, and does to it what players do.
 
-They change their arrays directly. Knows neither connector nor clock; the same seed plays the
-same game.
+Whatever a player does is a command of the game's rules, which may refuse it. Knows neither
+connector nor clock of the schedule; the same seed plays the same game.
 """
 
 import random
-from collections.abc import Callable
-from enum import IntEnum
+from collections.abc import Callable, Sequence
+from time import perf_counter
 
-import numpy as np
-import numpy.typing as npt
+from mmoinv.inventory import (
+    CommandRecord,
+    Inventory,
+    InventoryResult,
+    PlayerState,
+    SlotChange,
+)
+from mmoinv.inventory.slots import BAG_PACK, EQUIPMENT
+from mmoinv.loadtest.deeds import DEED_WEIGHTS, Deed, DeedLog
+from mmoinv.loadtest.game_items import TOP_LEVEL, GameItems, game_items
+from mmoinv.loadtest.starting_items import CARRIED, NewItemGuids, starting_items
+from mmoinv.records import Batch, InventoryItemData
 
-from mmoinv.records import EQUIPPED_BAG, Batch, empty_batch
+Outcome = InventoryResult[tuple[SlotChange, ...]] | None
+"""What the rules said; None where there was nothing to do it with."""
 
-GUID_BASE = 0x4C54_0000_0000_0000
-"""The load test's characters have the guids from here on: "LT" in the upper bytes."""
-GUID_LAST = GUID_BASE + 0xFFFF_FFFF
-
-EQUIPMENT = tuple(EQUIPPED_BAG << 8 | slot for slot in range(19))
-BAGS = tuple(EQUIPPED_BAG << 8 | slot for slot in range(19, 23))
-BACKPACK = tuple(EQUIPPED_BAG << 8 | slot for slot in range(23, 39))
-BAG_SIZE = 20
-BAG_CONTENTS = tuple(bag << 8 | slot for bag in range(19, 23) for slot in range(BAG_SIZE))
-CARRIED = (*BACKPACK, *BAG_CONTENTS)
-"""Where loot goes: the backpack, then the bags in order."""
-FULL = len(EQUIPMENT) + len(BAGS) + len(CARRIED)
-"""Items of a character with nothing free: 119."""
-
-ENTRY_EQUIPMENT, ENTRY_BAG, ENTRY_STACKABLE, ENTRY_JUNK = 19_000, 4_500, 2_000, 700
-MAX_STACK = 20
-FLAG_BOUND = 1
-
-MintGuids = Callable[[int], npt.NDArray[np.uint64]]
-
-
-class Deed(IntEnum):
-    """What a player does between two saves."""
-
-    LOOT = 0
-    STACK = 1
-    USE = 2
-    MOVE = 3
-    WEAR = 4
-    DESTROY = 5
-
-
-DEED_WEIGHTS = (30, 20, 20, 15, 10, 5)
+OWN_PLACES = range(EQUIPMENT.start, BAG_PACK.stop)
+"""What is worn, bags included."""
+SORTED_AT_MOST = 60
+"""Who has more items does not sort: sorted full bags are no save of a few changes, but as large as
+a whole inventory, which is measured by itself."""
+LOWEST_LEVEL = 20
+ATTEMPTS = 4
+"""What a player who is refused tries instead, before something that always works."""
 
 
 class Player:
-    """One character. ``items`` is what the world holds, ``submitted`` what the last commit
-    carried; both slot-sorted `INVENTORY_ITEM` batches."""
+    """One character, its inventory and what it does with it.
 
-    def __init__(self, guid: int, item_count: int, rng: random.Random, mint: MintGuids) -> None:
+    ``others`` of `play` are the players of the same world, with whom it trades.
+    """
+
+    def __init__(
+        self,
+        guid: int,
+        items: Batch,
+        rng: random.Random,
+        new_item_guids: NewItemGuids,
+        log: DeedLog,
+    ) -> None:
         self.guid = guid
-        self.items: Batch = empty_batch()
-        self.submitted: Batch = self.items
-        self.deeds = [0] * len(Deed)
         self._rng = rng
-        self._mint = mint
-        self.fill(item_count)
+        self._new_item_guids = new_item_guids
+        self._log = log
+        self._game: GameItems = game_items()
+        self._state = PlayerState(level=rng.randint(LOWEST_LEVEL, TOP_LEVEL), can_dual_wield=True)
+        self.load(items)
 
-    def fill(self, item_count: int) -> None:
-        """A new inventory of so many items: equipment, bags, then what is carried."""
-        slots = [*EQUIPMENT[: max(4, min(19, item_count // 3))], *BAGS]
-        carried = list(CARRIED)
-        if item_count < FULL:
-            # Players leave gaps.
-            self._rng.shuffle(carried)
-        elif item_count > FULL:
-            raise ValueError(f"{item_count} items are more than the {FULL} that fit")
-        if item_count == FULL:
-            slots = [*EQUIPMENT, *BAGS]
-        slots = sorted([*slots, *carried[: max(0, item_count - len(slots))]][:item_count])
-        items = empty_batch(len(slots))
-        items["slot"] = slots
-        items["item_guid"] = self._mint(len(slots))
-        for index, slot in enumerate(slots):
-            self._describe(items, index, slot)
-        self.items = items
-
-    def _describe(self, items: Batch, index: int, slot: int) -> None:
-        rng = self._rng
-        items["stack_count"][index] = 1
-        items["contained"][index] = self.guid
-        if slot in EQUIPMENT:
-            items["entry"][index] = ENTRY_EQUIPMENT + rng.randrange(400)
-            items["durability"][index] = rng.randrange(20, 121)
-            items["item_flags"][index] = FLAG_BOUND
-            if rng.random() < 0.3:
-                items["random_property_index"][index] = rng.randrange(1, 2200)
-            if rng.random() < 0.2:
-                items["creator"][index] = GUID_BASE + rng.randrange(10_000)
-        elif slot in BAGS:
-            items["entry"][index] = ENTRY_BAG + rng.randrange(6)
-        elif rng.random() < 0.6:
-            items["entry"][index] = ENTRY_STACKABLE + rng.randrange(120)
-            items["stack_count"][index] = rng.randrange(1, MAX_STACK + 1)
-        else:
-            items["entry"][index] = ENTRY_JUNK + rng.randrange(900)
-
-    def play(self, deeds: int) -> None:
-        """So many deeds. What is impossible right now (no free slot, nothing to use) is loot
-        or wear instead, so that there is always something to save."""
-        for deed in self._rng.choices(list(Deed), DEED_WEIGHTS, k=deeds):
-            done = deed
-            if not _DEEDS[deed](self):
-                done = Deed.WEAR
-                self._wear()
-            self.deeds[done] += 1
-
-    # Deeds: each a new array or a change in place; False where it was impossible.
-
-    def _loot(self) -> bool:
-        free = self._free_slots()
-        if not free:
-            return self._stack()
-        new = empty_batch(1)
-        new["slot"] = free[0]
-        new["item_guid"] = self._mint(1)
-        self._describe(new, 0, free[0])
-        self._insert(new)
-        return True
-
-    def _stack(self) -> bool:
-        index = self._pick(
-            (self.items["entry"] >= ENTRY_STACKABLE)
-            & (self.items["entry"] < ENTRY_BAG)
-            & (self.items["stack_count"] < MAX_STACK)
+    def load(self, items: Batch) -> None:
+        """Have what the realm has stored, as after a join."""
+        self.inventory = Inventory.from_items(
+            self.guid,
+            items,
+            self._game.catalog,
+            self._state,
+            self._new_item_guids,
+            command_log=self._log,
         )
-        if index is None:
-            return False
-        self._own()
-        self.items["stack_count"][index] += 1
-        return True
 
-    def _use(self) -> bool:
-        index = self._pick(
-            (self.items["entry"] >= ENTRY_STACKABLE) & (self.items["entry"] < ENTRY_BAG)
+    def new_items(self, item_count: int) -> Batch:
+        """A wholly new inventory that is not loaded yet."""
+        return starting_items(
+            self.guid,
+            item_count,
+            self._state.level,
+            self._rng,
+            self._game,
+            self._new_item_guids,
         )
-        if index is None:
-            return False
-        if self.items["stack_count"][index] == 1:
-            self.items = np.delete(self.items, index)
-        else:
-            self._own()
-            self.items["stack_count"][index] -= 1
-        return True
 
-    def _move(self) -> bool:
-        index, free = self._pick_carried(), self._free_slots()
-        if index is None or not free:
-            return False
-        moved = self.items[index : index + 1].copy()
-        moved["slot"] = self._rng.choice(free)
-        self.items = np.delete(self.items, index)
-        self._insert(moved)
-        return True
+    @property
+    def items(self) -> Batch:
+        """What the world holds of it."""
+        return self.inventory.items
 
-    def _wear(self) -> bool:
-        index = self._pick(self.items["entry"] >= ENTRY_EQUIPMENT)
-        if index is None:
-            return False
-        self._own()
-        durability = self.items["durability"]
+    def play(self, deeds: int, others: Sequence["Player"] = ()) -> None:
+        """So many deeds. Where one is refused or impossible, another is done instead, so that
+        there is always something to save."""
+        for deed in self._rng.choices(_KINDS, _WEIGHTS, k=deeds):
+            if not self._do(deed, others) and not any(
+                self._do(instead, others)
+                for instead in self._rng.choices(_KINDS, _WEIGHTS, k=ATTEMPTS)
+            ):
+                self._do_anything()
+        while self.inventory.is_submitted:
+            # They took each other back: moved there and back, sold and bought back.
+            self._do_anything()
+
+    def _do_anything(self) -> None:
+        # Without an item that wears out there may be room; without room there is what to destroy.
+        any(self._do(deed, ()) for deed in (Deed.WEAR, Deed.LOOT, Deed.DESTROY))
+
+    def _do(self, deed: Deed, others: Sequence["Player"]) -> bool:
+        """Whether it was done."""
+        self._log.deed = deed
+        outcome = self._trade(others) if deed is Deed.TRADE else _DEEDS[deed](self)
+        return outcome is not None and bool(outcome)
+
+    # Deeds: each picks what to do it with, and asks the rules.
+
+    def _loot(self) -> Outcome:
+        template = self._rng.choice(self._game.loot)
+        most = min(5, template.max_stack)
+        return self.inventory.add_items(template, self._rng.randint(1, most))
+
+    def _stack(self) -> Outcome:
+        stack = self._pick(lambda item: item.stack_count < self._max_stack(item))
+        return self.inventory.add_items(stack.entry) if stack else None
+
+    def _use(self) -> Outcome:
+        item = self._pick(self._is_consumable)
+        return self.inventory.use(item.slot) if item else None
+
+    def _move(self) -> Outcome:
+        item = self._pick()
+        return self.inventory.move(item.slot, self._rng.choice(CARRIED)) if item else None
+
+    def _swap(self) -> Outcome:
+        one, other = self._pick(), self._pick()
+        return self.inventory.swap(one.slot, other.slot) if one and other else None
+
+    def _split(self) -> Outcome:
+        stack = self._pick(lambda item: item.stack_count > 1)
+        if stack is None:
+            return None
+        amount = self._rng.randrange(1, stack.stack_count)
+        return self.inventory.split(stack.slot, self._rng.choice(CARRIED), amount)
+
+    def _merge(self) -> Outcome:
+        one = self._pick(lambda item: item.stack_count < self._max_stack(item))
+        if one is None:
+            return None
+        other = self._pick(lambda item: item.entry == one.entry and item.slot != one.slot)
+        return self.inventory.merge(one.slot, other.slot) if other else None
+
+    def _equip(self) -> Outcome:
+        item = self._pick(self._is_equippable)
+        return self.inventory.equip(item.slot) if item else None
+
+    def _unequip(self) -> Outcome:
+        item = self._pick_worn()
+        return self.inventory.unequip(item.slot) if item else None
+
+    def _sell(self) -> Outcome:
+        item = self._pick()
+        return self.inventory.sell(item.slot) if item else None
+
+    def _buy_back(self) -> Outcome:
+        sold = self.inventory.buyback
+        return self.inventory.buy_back(self._rng.choice(sold).slot) if sold else None
+
+    def _sort(self) -> Outcome:
+        return self.inventory.sort() if len(self.inventory) <= SORTED_AT_MOST else None
+
+    def _destroy(self) -> Outcome:
+        item = self._pick()
+        return self.inventory.remove(item.slot) if item else None
+
+    def _wear(self) -> Outcome:
+        item = self._pick_worn(lambda item: bool(self._game.catalog[item.entry].max_durability))
+        if item is None:
+            return None
         # Worn out is repaired.
-        durability[index] = durability[index] - 1 if durability[index] > 1 else 120
-        return True
+        best = self._game.catalog[item.entry].max_durability
+        durability = item.durability - 1 if item.durability > 1 else best
+        return self._logged(
+            "wear", lambda: self.inventory.change_item(item.slot, durability=durability)
+        )
 
-    def _destroy(self) -> bool:
-        index = self._pick_carried()
-        if index is None:
-            return False
-        self.items = np.delete(self.items, index)
-        return True
+    def _trade(self, others: Sequence["Player"]) -> Outcome:
+        """One item for one or none. Nobody trades again before the last trade is on its way: with
+        a realm that takes nothing more, in the end all of a world would be one operation."""
+        if self.inventory.saved.tied or len(others) < 2:
+            return None
+        other = self._rng.choice(others)
+        given, taken = self._pick(), other._pick()
+        if other is self or other.inventory.saved.tied or given is None:
+            return None
+        takes = [taken.slot] if taken is not None and self._rng.random() < 0.5 else []
+        gives = [given.slot]
+        return self._logged("trade", lambda: self.inventory.exchange(gives, other.inventory, takes))
 
-    def _own(self) -> None:
-        """Before a change in place: what was submitted must stay as it was."""
-        if self.items is self.submitted:
-            self.items = self.items.copy()
+    def _logged(
+        self, name: str, act: Callable[[], InventoryResult[tuple[SlotChange, ...]]]
+    ) -> Outcome:
+        """Note in the log what is no `InventoryCommand`, and so not there by itself."""
+        began_s = perf_counter()
+        result = act()
+        duration_us = (perf_counter() - began_s) * 1e6
+        self._log.add(CommandRecord(name, result.error, (), duration_us))
+        return result
 
-    def _insert(self, record: Batch) -> None:
-        place = int(np.searchsorted(self.items["slot"], record["slot"][0]))
-        self.items = np.insert(self.items, place, record)
+    # What to do it with
 
-    def _free_slots(self) -> list[int]:
-        taken = set(self.items["slot"].tolist())
-        return [slot for slot in CARRIED if slot not in taken]
+    def _pick(
+        self, wanted: Callable[[InventoryItemData], bool] | None = None
+    ) -> InventoryItemData | None:
+        """One of the carried items that are wanted."""
+        items = [item for item in self.inventory if item.slot not in OWN_PLACES]
+        return self._one_of(items, wanted)
 
-    def _pick(self, mask: npt.NDArray[np.bool_]) -> int | None:
-        found = np.flatnonzero(mask)
-        return int(self._rng.choice(found)) if len(found) else None
+    def _pick_worn(
+        self, wanted: Callable[[InventoryItemData], bool] | None = None
+    ) -> InventoryItemData | None:
+        items = [item for item in self.inventory if item.slot in EQUIPMENT]
+        return self._one_of(items, wanted)
 
-    def _pick_carried(self) -> int | None:
-        slots = self.items["slot"]
-        return self._pick((slots < EQUIPPED_BAG << 8) | (slots >= BACKPACK[0]))
+    def _one_of(
+        self,
+        items: list[InventoryItemData],
+        wanted: Callable[[InventoryItemData], bool] | None,
+    ) -> InventoryItemData | None:
+        if wanted is not None:
+            items = [item for item in items if wanted(item)]
+        return self._rng.choice(items) if items else None
+
+    def _max_stack(self, item: InventoryItemData) -> int:
+        return self._game.catalog[item.entry].max_stack
+
+    def _is_consumable(self, item: InventoryItemData) -> bool:
+        return self._game.catalog[item.entry].consumable
+
+    def _is_equippable(self, item: InventoryItemData) -> bool:
+        return self._game.catalog[item.entry].is_equippable
 
 
-_DEEDS: dict[Deed, Callable[[Player], bool]] = {
+_DEEDS: dict[Deed, Callable[[Player], Outcome]] = {
     Deed.LOOT: Player._loot,
     Deed.STACK: Player._stack,
     Deed.USE: Player._use,
     Deed.MOVE: Player._move,
-    Deed.WEAR: Player._wear,
+    Deed.SWAP: Player._swap,
+    Deed.SPLIT: Player._split,
+    Deed.MERGE: Player._merge,
+    Deed.EQUIP: Player._equip,
+    Deed.UNEQUIP: Player._unequip,
+    Deed.SELL: Player._sell,
+    Deed.BUY_BACK: Player._buy_back,
+    Deed.SORT: Player._sort,
     Deed.DESTROY: Player._destroy,
+    Deed.WEAR: Player._wear,
 }
-
-
-def item_count_of(index: int, rng: random.Random) -> int:
-    """How many items the player of that number starts with: 20 to 40; one in twenty has full
-    bags, and the first two have exactly 40 and 119."""
-    if index == 0:
-        return 40
-    if index % 20 == 1:
-        return FULL
-    return rng.randrange(20, 41)
+_KINDS, _WEIGHTS = tuple(DEED_WEIGHTS), tuple(DEED_WEIGHTS.values())

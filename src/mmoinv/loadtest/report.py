@@ -14,15 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.deeds import Tally
 from mmoinv.loadtest.live import number
 from mmoinv.loadtest.machine import machine_facts
-from mmoinv.loadtest.measures import Measures, rounded
+from mmoinv.loadtest.measures import Measures, Samples, rounded
 from mmoinv.loadtest.series import by_second, distributions
 from mmoinv.loadtest.settings import LoadTestSettings
 from mmoinv.loadtest.verification import Findings
@@ -48,7 +50,7 @@ class RunFigures:
     findings: Findings
     played_s: float
     """From the start to the last answer, at least the duration asked for."""
-    deeds: dict[str, int] = field(default_factory=dict)
+    deeds: Tally = field(default_factory=dict)
     play_started_s: float = 0.0
     """The monotonic moment."""
 
@@ -142,7 +144,9 @@ def as_json(run: RunFigures) -> dict[str, Any]:
         "passed": all(target["passed"] is not False for target in judged.values()),
         "characters_verified": run.findings.characters,
         "records_verified": run.findings.records,
-        "deeds": run.deeds,
+        "deeds": {name: count.done for name, count in run.deeds.items()},
+        "commands": _commands(run.deeds),
+        "command_us": _command_us(run.deeds),
         "seed": run.settings.seed,
         "codec": codec.CODEC,
         "version": __version__,
@@ -153,6 +157,30 @@ def as_json(run: RunFigures) -> dict[str, Any]:
             "playing": distributions(run.play),
             "all_at_once": distributions(run.all_at_once),
         },
+    }
+
+
+def _commands(deeds: Tally) -> dict[str, dict[str, Any]]:
+    result = {}
+    for name, count in deeds.items():
+        took_us = Samples()
+        took_us.extend(np.frombuffer(count.durations_us, np.float32))
+        result[name] = {
+            "done": count.done,
+            "refused": count.refused,
+            "p50_us": rounded(took_us.percentile(50)),
+            "p99_us": rounded(took_us.percentile(99)),
+        }
+    return result
+
+
+def _command_us(deeds: Tally) -> dict[str, float | None]:
+    took_us = Samples()
+    for count in deeds.values():
+        took_us.extend(np.frombuffer(count.durations_us, np.float32))
+    return {
+        "p50": rounded(took_us.percentile(50)),
+        "p99": rounded(took_us.percentile(99)),
     }
 
 
@@ -187,6 +215,31 @@ TARGET_NAMES = {
 }
 
 
+def _show_deeds(console: Console, report: dict[str, Any]) -> None:
+    table = Table(title="What the players did", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for heading in ("deed", "done", "refused by the rules", "us, p50", "us, p99"):
+        table.add_column(heading, justify="left" if heading == "deed" else "right", min_width=9)
+    rows = report["commands"] | {
+        "all": {
+            "done": sum(count["done"] for count in report["commands"].values()),
+            "refused": sum(count["refused"] for count in report["commands"].values()),
+            "p50_us": report["command_us"]["p50"],
+            "p99_us": report["command_us"]["p99"],
+        }
+    }
+    for name, count in rows.items():
+        if name == "all":
+            table.add_section()
+        table.add_row(
+            name,
+            f"{count['done']:,}",
+            f"{count['refused']:,}",
+            number(count["p50_us"]),
+            number(count["p99_us"]),
+        )
+    console.print(table)
+
+
 def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
     """The final screen: targets, what was shown, what to try next."""
     # Fits a terminal of 80 columns.
@@ -210,6 +263,8 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
     console.print(table)
     for example in run.findings.examples:
         console.print(f"  [red]{example}[/]")
+    if report["commands"]:
+        _show_deeds(console, report)
     play = run.play
     console.print(
         f"\n[bold]{run.settings.players} players[/] on {run.settings.worlds} world "

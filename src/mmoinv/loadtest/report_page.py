@@ -26,6 +26,7 @@ def report_page(report: Report, comparison: Comparison | None = None) -> str:
             page.paragraph(note, is_loud=True)
     _targets(page, report, earlier)
     _ground(page, report)
+    _deeds(page, report)
     plots = RunPlots(report, earlier)
     page.heading("Round trip: from the intended moment of a save to its answer")
     page.plots(*plots.of_round_trips())
@@ -96,10 +97,26 @@ def _ground(page: Page, report: Report) -> None:
             },
         ),
         ("The machine", report["machine"]),
-        ("What players did", report["deeds"]),
     )
     if report["command"]:
         page.command(report["command"])
+
+
+def _deeds(page: Page, report: Report) -> None:
+    page.heading("What the players did")
+    page.table(
+        ("deed", "done", "refused by the rules", "us, p50", "us, p99"),
+        [
+            (
+                name,
+                f"{count['done']:,}",
+                f"{count['refused']:,}",
+                number(count["p50_us"]),
+                number(count["p99_us"]),
+            )
+            for name, count in report["commands"].items()
+        ],
+    )
 
 
 # Then and now

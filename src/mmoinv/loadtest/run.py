@@ -18,6 +18,7 @@ from mmoinv import plots
 from mmoinv.errors import MmoinvError
 from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.comparison import Comparison, read_report, show_comparison
+from mmoinv.loadtest.deeds import Tally, together
 from mmoinv.loadtest.live import LiveTable, progress
 from mmoinv.loadtest.measures import Measures
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
@@ -171,10 +172,10 @@ class _Run:
         self._settle()
         self._measures = Measures()
 
-    def _play(self) -> tuple[float, float, dict[str, int]]:
+    def _play(self) -> tuple[float, float, Tally]:
         duration_s = self._settings.duration_s
         start_s = time.monotonic() + AHEAD_S
-        title = f"{self._settings.players} players loot, stack, use, move, destroy and save"
+        title = f"{self._settings.players} players loot, use, equip, sell, trade and save"
         with LiveTable(self._console, title, duration_s, self._settings.plain) as table:
             results = self._ask(
                 "play", lambda: table.show(self._measures), None, (start_s, start_s + duration_s)
@@ -183,11 +184,7 @@ class _Run:
             played_s = max(duration_s, time.monotonic() - start_s)
             self._settle()
             table.show(self._measures, last=True)
-        deeds: dict[str, int] = {}
-        for result in results:
-            for name, count in result.items():
-                deeds[name] = deeds.get(name, 0) + count
-        return start_s, played_s, deeds
+        return start_s, played_s, together(results)
 
     def _all_at_once(self) -> dict[str, int]:
         self._console.print("\nNow everyone saves the whole inventory at the same instant ...")

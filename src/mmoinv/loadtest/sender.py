@@ -20,7 +20,8 @@ import numpy.typing as npt
 from mmoinv import codec
 from mmoinv.commits import CURRENCY, OPERATION, PARTICIPANT, CommitFlags, Commits
 from mmoinv.errors import LinkError, LogonError, MmoinvError
-from mmoinv.loadtest.players import BACKPACK, BAG_CONTENTS, GUID_BASE
+from mmoinv.loadtest.guids import GUID_BASE
+from mmoinv.loadtest.starting_items import CARRIED
 from mmoinv.records import INVENTORY_ITEM, SLOT
 from mmoinv.wire import (
     CharacterJoined,
@@ -78,7 +79,7 @@ class Answered(NamedTuple):
 
 def carried_slots(count: int) -> npt.NDArray[np.uint16]:
     """The slots that every character of the sender has its items in, ascending."""
-    return np.sort(np.array([*BACKPACK, *BAG_CONTENTS], SLOT))[:count]
+    return np.sort(np.array(CARRIED, SLOT))[:count]
 
 
 def run_sender(connection: Connection, settings: SenderSettings) -> None:

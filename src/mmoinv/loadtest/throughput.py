@@ -25,12 +25,12 @@ from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.live import number
 from mmoinv.loadtest.measures import Measures, rounded
 from mmoinv.loadtest.one_by_one import save_one_by_one
-from mmoinv.loadtest.players import BACKPACK, BAG_CONTENTS
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.report import write_json
 from mmoinv.loadtest.sender import SenderSettings, carried_slots, run_sender
 from mmoinv.loadtest.settings import check_report_path
+from mmoinv.loadtest.starting_items import CARRIED
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
 from mmoinv.records import empty_batch
 
@@ -58,7 +58,7 @@ class ThroughputSettings:
 
     def check(self) -> None:
         """`ConfigurationError` if such a run cannot be."""
-        slots = len(BACKPACK) + len(BAG_CONTENTS)
+        slots = len(CARRIED)
         if not 1 <= self.changed <= self.items <= slots:
             raise ConfigurationError(
                 f"--changed {self.changed} of --items {self.items}: from 1 up to all of them, and "

@@ -15,10 +15,13 @@ from typing import Any
 
 from mmoinv import loops
 from mmoinv.errors import LinkBusyError, LinkError, MmoinvError
-from mmoinv.loadtest.players import GUID_BASE, Deed, Player, item_count_of
+from mmoinv.loadtest.deeds import DeedLog, Tally
+from mmoinv.loadtest.guids import GUID_BASE
+from mmoinv.loadtest.players import Player
 from mmoinv.loadtest.settings import WorldSettings
+from mmoinv.loadtest.starting_items import item_count_of
 from mmoinv.records import Batch, empty_batch
-from mmoinv.repository import InventoryUnitOfWork, OperationHandle
+from mmoinv.repository import OperationHandle
 from mmoinv.world import ConnectorState, RealmConnector
 
 SAMPLE_EVERY_S = 0.25
@@ -42,6 +45,8 @@ class _World:
         self._settings = settings
         self._rng = random.Random(settings.seed * 1009 + settings.first_player)
         self._players: list[Player] = []
+        self._deeds = DeedLog()
+        self._commands_told = (0, 0)
         self._rtt_ms: list[float] = []
         self._answered_s: list[float] = []
         self._packet_bytes: list[int] = []
@@ -80,15 +85,17 @@ class _World:
 
         async def joiner() -> None:
             for index in rest:
-                guid = GUID_BASE + index
-                await self._connector.join(guid)
+                character = await self._connector.join(GUID_BASE + index)
                 player = Player(
-                    guid,
-                    item_count_of(index, self._rng),
+                    GUID_BASE + index,
+                    character.items,
                     self._rng,
                     self._connector.new_item_guids,
+                    self._deeds,
                 )
-                await self._saved_whole(player, player.items)
+                items = player.new_items(item_count_of(index, self._rng))
+                await self._saved_whole(player, items)
+                player.load(self._repository.load_items(player.guid))
                 self._players.append(player)
                 self._pipe.send(("progress", 1))
 
@@ -98,7 +105,7 @@ class _World:
         gc.collect()
         gc.freeze()
 
-    async def _do_play(self, payload: tuple[float, float]) -> dict[str, int]:
+    async def _do_play(self, payload: tuple[float, float]) -> Tally:
         """Play from one monotonic time to another; then wait for the last answers."""
         start_s, end_s = payload
         interval_s = 1 / self._settings.saves_per_s
@@ -123,20 +130,18 @@ class _World:
                     schedule, (due_s + interval_s * self._rng.uniform(0.8, 1.2), index)
                 )
                 player = self._players[index]
-                player.play(self._rng.choice(DEEDS_PER_SAVE))
+                player.play(self._rng.choice(DEEDS_PER_SAVE), self._players)
                 self._save(player, due_s)
             await self._answers()
         finally:
             sampler.cancel()
         self._send_sample()
-        return {
-            deed.name.lower(): sum(player.deeds[deed] for player in self._players) for deed in Deed
-        }
+        return self._deeds.tally
 
     async def _do_new_items(self, _: Any) -> None:
-        """Every player has a new inventory, with no item of the old one."""
+        """Every player has a new inventory, with no item of the old one, not stored yet."""
         for player in self._players:
-            player.fill(item_count_of(player.guid - GUID_BASE, self._rng))
+            player.load(player.new_items(item_count_of(player.guid - GUID_BASE, self._rng)))
 
     async def _do_all_at_once(self, at_s: float) -> dict[str, int]:
         """Every player saves the whole inventory at the same instant."""
@@ -145,8 +150,7 @@ class _World:
         for player in self._players:
             handle = self._repository.save_all_items(player.guid, player.items)
             assert handle is not None
-            player.submitted = player.items
-            self._watch(handle, at_s, player)
+            self._watch(handle, at_s)
         await self._answers()
         # The connector sends in the order of the commits.
         for player, size in zip(self._players, self._packet_bytes, strict=False):
@@ -179,24 +183,21 @@ class _World:
     # Saving
 
     def _save(self, player: Player, due_s: float) -> None:
-        unit = InventoryUnitOfWork(self._repository)
-        unit.register_changes(player.guid, player.submitted, player.items)
+        """Also of whom it has traded with, in the same operation, which counts once."""
         try:
-            handle = unit.commit()
+            handle = player.inventory.save(self._repository)
         except LinkBusyError as error:
             # Nothing was taken: it stays unsaved, and the player's next save carries it.
             self._refused.append(str(error))
             return
-        player.submitted = player.items
-        self._watch(handle, due_s, player)
+        self._watch(handle, due_s)
 
     async def _saved_whole(self, player: Player, items: Batch) -> None:
         handle = self._repository.save_all_items(player.guid, items)
         assert handle is not None
         await handle
-        player.submitted = items
 
-    def _watch(self, handle: OperationHandle, due_s: float, player: Player) -> None:
+    def _watch(self, handle: OperationHandle, due_s: float) -> None:
         self._open += 1
         self._all_answered.clear()
 
@@ -210,9 +211,8 @@ class _World:
                 self._rtt_ms.append((now_s - due_s) * 1e3)
                 self._answered_s.append(now_s)
             else:
-                # What was refused is still unsaved: the next save starts from what is stored.
+                # What was refused is still unsaved: the next save carries it again.
                 self._refused.append(str(error))
-                player.submitted = self._repository.load_items(player.guid)
 
         handle.add_done_callback(answered)
 
@@ -235,6 +235,8 @@ class _World:
             self._send_sample()
 
     def _send_sample(self) -> None:
+        told, now = self._commands_told, (self._deeds.done, self._deeds.not_allowed)
+        self._commands_told = now
         self._pipe.send(
             (
                 "sample",
@@ -246,6 +248,8 @@ class _World:
                     "refused": len(self._refused),
                     "refusals": self._refused[:3],
                     "pending": self._open,
+                    "commands": now[0] - told[0],
+                    "commands_refused": now[1] - told[1],
                 },
             )
         )
