@@ -26,7 +26,7 @@ Outcome = InventoryResult[tuple[SlotChange, ...]] | None
 
 OWN_PLACES = range(EQUIPMENT.start, BAG_PACK.stop)
 """What is worn, bags included."""
-SORTED_AT_MOST = 60
+SORTED_AT_MOST = 40
 """Who has more items does not sort: sorted full bags are no save of a few changes, but as large as
 a whole inventory, which is measured by itself."""
 LOWEST_LEVEL = 20

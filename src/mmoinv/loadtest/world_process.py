@@ -142,6 +142,9 @@ class _World:
         """Every player has a new inventory, with no item of the old one, not stored yet."""
         for player in self._players:
             player.load(player.new_items(item_count_of(player.guid - GUID_BASE, self._rng)))
+        # A collection that goes through everyone's items would be in the figures.
+        gc.collect()
+        gc.freeze()
 
     async def _do_all_at_once(self, at_s: float) -> dict[str, int]:
         """Every player saves the whole inventory at the same instant."""
