@@ -78,9 +78,9 @@ def test_an_inventory_stays_valid_and_what_is_stored_is_what_is_held(counts, see
 
 
 def test_every_deed_is_done_and_some_are_refused():
-    game = Game(FULL, 40, 25)
-    for player in game.players * 40:
-        game.play(player, 20)
+    game = Game(FULL, 40, *[20] * 20)
+    for player in game.players * 50:
+        player.play(4, game.players)
         player.inventory.save(game.repository)
     tally = game.log.tally
     assert list(tally) == [deed.value for deed in Deed]

@@ -26,9 +26,9 @@ Outcome = InventoryResult[tuple[SlotChange, ...]] | None
 
 OWN_PLACES = range(EQUIPMENT.start, BAG_PACK.stop)
 """What is worn, bags included."""
-SORTED_AT_MOST = 40
-"""Who has more items does not sort: sorted full bags are no save of a few changes, but as large as
-a whole inventory, which is measured by itself."""
+SORTED_AT_MOST = 25
+"""Who has more items does not sort. A first sort writes nearly all that is carried: from 20 records
+on, together with a trade, that is above the 1,024 bytes that the largest save is judged by."""
 LOWEST_LEVEL = 20
 ATTEMPTS = 4
 """What a player who is refused tries instead, before something that always works."""
