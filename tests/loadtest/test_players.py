@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmoinv import codec
 from mmoinv.loadtest.deeds import DEED_WEIGHTS, Deed, DeedLog, together
-from mmoinv.loadtest.game_items import TOP_LEVEL, game_catalog, game_items
+from mmoinv.loadtest.game_items import TOP_LEVEL, game_items
 from mmoinv.loadtest.guids import GUID_BASE
 from mmoinv.loadtest.players import SORTED_AT_MOST, Player
 from mmoinv.loadtest.starting_items import CARRIED, FULL, item_count_of, starting_items
@@ -52,7 +52,7 @@ def check(player: Player) -> None:
     items = player.items
     codec.validate_batch(items, named=True)
     assert (np.diff(items["slot"].astype(int)) > 0).all()
-    catalog = game_catalog()
+    catalog = player.inventory.catalog
     assert all(item.stack_count <= catalog[item.entry].max_stack for item in player.inventory)
 
 

@@ -72,7 +72,7 @@ def find_stacks(
     draft: Draft, item: InventoryItemData, template: ItemTemplate
 ) -> Iterator[InventoryItemData]:
     """Carried stacks that are not full and that ``item`` may be merged with, in order."""
-    if template.max_stack > 1:
+    if template.max_stack > 1 and draft.count_of(item.entry):
         for slots in ranges_for(draft, template):
             for stack in draft.items_in(slots):
                 if stack.stack_count < template.max_stack and can_merge(stack, item):

@@ -53,7 +53,11 @@ class Player:
         self._new_item_guids = new_item_guids
         self._log = log
         self._game: GameItems = game_items()
-        self._state = PlayerState(level=rng.randint(LOWEST_LEVEL, TOP_LEVEL), can_dual_wield=True)
+        self._state = PlayerState(
+            level=rng.randint(LOWEST_LEVEL, TOP_LEVEL),
+            can_dual_wield=True,
+            proficiencies=self._game.proficiencies,
+        )
         self.load(items)
 
     def load(self, items: Batch) -> None:
