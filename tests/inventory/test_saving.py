@@ -1,6 +1,8 @@
 """What is dirty, what is on its way, and who is saved together: nothing is lost, nothing doubled,
 whatever is refused and in whatever order answers come."""
 
+from itertools import pairwise
+
 import pytest
 from aggregates import (
     BANK,
@@ -20,7 +22,8 @@ from mmoinv.errors import (
     LinkBusyError,
     VersionConflictError,
 )
-from mmoinv.inventory import Inventory, save_together
+from mmoinv.inventory import Inventory, InventoryChangeFailure, save_together
+from mmoinv.inventory.saving import MAX_TIED, tied_to
 from mmoinv.repository import InMemoryInventoryRepository, InventoryRepository
 
 
@@ -334,3 +337,20 @@ def test_a_save_of_another_thread_between_a_refusal_and_its_callback(game, repos
     repository.answer_all()
     assert is_stored(inventory, repository)
     assert not inventory.is_dirty
+
+
+def test_no_more_inventories_are_tied_than_one_save_takes(game, repository):
+    crowd = [game.inventory(guid) for guid in range(1, MAX_TIED + 2)]
+    for giver, receiver in pairwise(crowd[:-1]):
+        giver.add_items(SWORD)
+        assert giver.transfer([PACK], receiver)
+        receiver.move(PACK, BANK)
+    assert len(tied_to(crowd[:1])) == MAX_TIED
+    crowd[0].add_items(SWORD)
+    assert crowd[0].transfer([PACK], crowd[-1]).error is InventoryChangeFailure.CANT_DO_RIGHT_NOW
+    assert crowd[0].transfer([PACK], crowd[1]), "they are tied already"
+    crowd[5].save(repository)
+    repository.answer_all()
+    assert not any(one.is_dirty for one in crowd)
+    crowd[0].add_items(SWORD)
+    assert crowd[0].transfer([PACK], crowd[-1])

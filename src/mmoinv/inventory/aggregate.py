@@ -268,12 +268,15 @@ class Inventory:
         """Give what is in ``gives`` for what the other has in ``takes``: everything or nothing.
 
         Guid, creator, durability, binding and properties stay. From then on the two are saved
-        together, until one commit has carried both.
+        together, until one commit has carried both. CANT_DO_RIGHT_NOW if too many inventories
+        have exchanged items without a save (`saving.MAX_TIED`).
         """
         if other is self or other.character_guid == self.character_guid:
             raise InventoryError(
                 f"character {self.character_guid} cannot exchange items with itself"
             )
+        if not saving.may_tie(self, other):
+            return InventoryResult.failure(Failure.CANT_DO_RIGHT_NOW)
         mine, theirs = self.draft(), other.draft()
         if failure := exchange(mine, gives, theirs, takes):
             return InventoryResult.failure(failure)

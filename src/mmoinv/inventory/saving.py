@@ -14,6 +14,9 @@ from mmoinv.errors import InventoryError
 from mmoinv.records import Batch
 from mmoinv.repository import InventoryRepository, InventoryUnitOfWork, OperationHandle
 
+MAX_TIED = 64
+"""Inventories that one save carries at most: an operation over more characters than the realm
+takes could never be saved."""
 _lock = threading.RLock()
 """One for all: a save may be over several inventories, and takes microseconds."""
 
@@ -66,6 +69,11 @@ def tied_to(inventories: Iterable[Saveable]) -> list[Saveable]:
                 found[one] = None
                 open_ends.extend(one.saved.tied)
         return sorted(found, key=lambda one: one.character_guid)
+
+
+def may_tie(one: Saveable, other: Saveable) -> bool:
+    """Whether the two, and all that each must be saved with, still go into one save."""
+    return other in one.saved.tied or len(tied_to([one, other])) <= MAX_TIED
 
 
 def untie(group: Iterable[Saveable]) -> None:
