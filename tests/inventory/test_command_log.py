@@ -22,7 +22,7 @@ def test_what_was_done_refused_and_undone_is_counted():
     command.execute()
     inventory.change_item(PACK, durability=1)
     command.undo()
-    assert dict(log.executed) == {"add": 2}
+    assert dict(log.executed) == {"add": 2, "change": 1}
     assert dict(log.refused) == {"remove": 1, "add": 1}
     assert dict(log.undone) == {"add": 1}
     assert [(one.name, one.failure, one.is_undo) for one in log.records] == [
@@ -30,6 +30,7 @@ def test_what_was_done_refused_and_undone_is_counted():
         ("remove", Failure.SLOT_IS_EMPTY, False),
         ("add", Failure.OKAY, True),
         ("add", Failure.OKAY, False),
+        ("change", Failure.OKAY, False),
         ("add", Failure.CANT_DO_RIGHT_NOW, True),
     ]
     assert log.total_us == pytest.approx(sum(one.duration_us for one in log.records))
@@ -93,3 +94,21 @@ def test_each_inventory_has_a_log_of_its_own_unless_one_is_given():
         inventory.sort()
     assert shared.executed["sort"] == 2
     assert third.log.executed["sort"] == 1
+
+
+def test_locks_changes_and_exchanges_are_in_the_history_too():
+    game = Game()
+    one, other = game.inventory(7), game.inventory(8)
+    one.add_items(SWORD)
+    lock = one.commands.lock(PACK)
+    assert lock.execute()
+    assert one.transfer([PACK], other).error is Failure.ITEM_LOCKED
+    assert lock.undo()
+    assert one.change_item(PACK, durability=3)
+    assert one.transfer([PACK], other)
+    assert [record.name for record in one.log.records] == [
+        *("add", "lock", "exchange", "lock", "change", "exchange")
+    ]
+    assert [bool(record.failure) for record in one.log.records][2::3] == [True, False]
+    assert other.log.executed == {"exchange": 1}
+    assert other.log.records[-1].changes[0].after.entry == SWORD

@@ -6,6 +6,7 @@ and no clock; one thread at a time may use it.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import perf_counter
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy.typing as npt
 from mmoinv.codec import diff
 from mmoinv.errors import InventoryError
 from mmoinv.inventory import loading, saving, storing
+from mmoinv.inventory.actions import InventoryActions
 from mmoinv.inventory.catalog import ItemCatalog
-from mmoinv.inventory.command_log import CommandLog
+from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.commands import Changes, InventoryCommands
 from mmoinv.inventory.contents import Contents
 from mmoinv.inventory.draft import Buyback, Draft, Setting, SlotChange
@@ -29,20 +31,19 @@ from mmoinv.inventory.result import InventoryResult
 from mmoinv.inventory.slot_search import count_free_slots, find_first_empty_slot
 from mmoinv.inventory.slots import EQUIPMENT
 from mmoinv.inventory.storing import StoreOutlook
-from mmoinv.inventory.templates import DISABLED, ItemTemplate
 from mmoinv.inventory.validation import unusable_equipment
 from mmoinv.records import INVENTORY_ITEM, Batch, InventoryItemData, empty_batch
 from mmoinv.repository import InventoryRepository, OperationHandle
 from mmoinv.repository.changes import Slots, checked_guid
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 NewItemGuids = Callable[[int], Sequence[int] | npt.NDArray[Any]]
 """Gives so many guids that were never used, as `RealmConnector.new_item_guids` does."""
 Listener = Callable[["Inventory", tuple[ItemEvent, ...]], object]
 
 
-class Inventory:
+class Inventory(InventoryActions):
     """The items of one character.
 
     What the rules refuse gives an `InventoryResult` that failed, and nothing was changed. Amounts
@@ -199,61 +200,7 @@ class Inventory:
         """What is worn and may not be any more, each with why: after a change of the player."""
         return list(unusable_equipment(self.draft(is_dry=True)))
 
-    # What can be done. Each is a command, executed; `commands` makes one that can be undone.
-
-    def add_items(
-        self, item: ItemTemplate | int, amount: int = 1, *, creator: int = 0
-    ) -> InventoryResult[Changes]:
-        """New items of a template, or of an entry of the catalog: all of them or none."""
-        return self.commands.add(self._template(item), amount, creator).execute()
-
-    def remove(self, slot: int, amount: int | None = None) -> InventoryResult[Changes]:
-        """``amount`` of what is in a slot, or all of it."""
-        return self.commands.remove(slot, amount).execute()
-
-    def remove_entry(self, entry: int, amount: int = 1) -> InventoryResult[Changes]:
-        """So many carried items of an entry; ITEM_NOT_FOUND if there are not so many."""
-        return self.commands.remove_entry(entry, amount).execute()
-
-    def move(self, source: int, target: int, amount: int | None = None) -> InventoryResult[Changes]:
-        """Drag and drop: split, merge or swap."""
-        return self.commands.move(source, target, amount).execute()
-
-    def swap(self, source: int, target: int) -> InventoryResult[Changes]:
-        """What two slots hold changes places."""
-        return self.commands.swap(source, target).execute()
-
-    def split(self, source: int, target: int, amount: int) -> InventoryResult[Changes]:
-        """Part of a stack into another slot."""
-        return self.commands.split(source, target, amount).execute()
-
-    def merge(self, source: int, target: int) -> InventoryResult[Changes]:
-        """As many as fit from one stack onto the other."""
-        return self.commands.merge(source, target).execute()
-
-    def equip(self, source: int, target: int | None = None) -> InventoryResult[Changes]:
-        """Wear an item, or a bag."""
-        return self.commands.equip(source, target).execute()
-
-    def unequip(self, source: int, target: int | None = None) -> InventoryResult[Changes]:
-        """Take off what is worn."""
-        return self.commands.unequip(source, target).execute()
-
-    def use(self, slot: int) -> InventoryResult[Changes]:
-        """Use an item."""
-        return self.commands.use(slot).execute()
-
-    def sell(self, slot: int, amount: int | None = None) -> InventoryResult[Changes]:
-        """Carried items to the buyback slots."""
-        return self.commands.sell(slot, amount).execute()
-
-    def buy_back(self, slot: int) -> InventoryResult[Changes]:
-        """What was sold, by its slot in `buyback`."""
-        return self.commands.buy_back(slot).execute()
-
-    def sort(self) -> InventoryResult[Changes]:
-        """Merge stacks and put what is carried in order."""
-        return self.commands.sort().execute()
+    # Between two inventories
 
     def transfer(self, slots: Iterable[int], receiver: "Inventory") -> InventoryResult[Changes]:
         """Give what is in some carried slots to another inventory: all of it or nothing.
@@ -275,49 +222,26 @@ class Inventory:
             raise InventoryError(
                 f"character {self.character_guid} cannot exchange items with itself"
             )
-        if not saving.may_tie(self, other):
-            return InventoryResult.failure(Failure.CANT_DO_RIGHT_NOW)
+        began_s = perf_counter()
         mine, theirs = self.draft(), other.draft()
-        if failure := exchange(mine, gives, theirs, takes):
-            return InventoryResult.failure(failure)
+        failure = Failure.OKAY if saving.may_tie(self, other) else Failure.CANT_DO_RIGHT_NOW
+        failure = failure or exchange(mine, gives, theirs, takes)
         changes, their_changes = mine.changes(), theirs.changes()
-        packed, their_packed = _packed(changes), _packed(their_changes)
-        saving.tie(self, other)
-        # Whoever is told may save: not before both are as they will be.
-        self._write(changes, packed, self._buyback)
-        other._write(their_changes, their_packed, other._buyback)
-        self._tell(changes)
-        other._tell(their_changes)
-        return InventoryResult.success(changes)
-
-    def lock(self, slot: int, *, is_locked: bool = True) -> InventoryResult[Changes]:
-        """Lock what is in a slot, as for a trade that is being offered, or unlock it. A locked
-        item is saved as it is, and loaded unlocked."""
-        item = self.get(slot)
-        if item is None:
-            return InventoryResult.failure(Failure.SLOT_IS_EMPTY)
-        flags = item.item_flags | DISABLED if is_locked else item.item_flags & ~DISABLED
-        changed = SlotChange(slot, item, item._replace(item_flags=flags))
-        changes = (changed,) if flags != item.item_flags else ()
-        self.apply(changes, self._buyback)
-        return InventoryResult.success(changes)
-
-    def change_item(self, slot: int, **fields: int) -> InventoryResult[Changes]:
-        """Set fields of a record that no rule is about: ``durability``, ``random_property_index``,
-        ``random_suffix_index``, ``creator``, ``item_flags``."""
-        if wrong := set(fields) - FREE_FIELDS:
-            raise InventoryError(
-                f"{', '.join(sorted(wrong))} cannot be set; only {', '.join(sorted(FREE_FIELDS))}. "
-                "Nothing was changed"
-            )
-        item = self.get(slot)
-        if item is None:
-            return InventoryResult.failure(Failure.SLOT_IS_EMPTY)
-        draft = self.draft()
-        draft.change(item._replace(**fields))
-        changes = draft.changes()
-        self.apply(changes, self._buyback)
-        return InventoryResult.success(changes)
+        if failure:
+            changes = their_changes = ()
+        else:
+            packed, their_packed = _packed(changes), _packed(their_changes)
+            saving.tie(self, other)
+            # Whoever is told may save: not before both are as they will be.
+            self._write(changes, packed, self._buyback)
+            other._write(their_changes, their_packed, other._buyback)
+            self._tell(changes)
+            other._tell(their_changes)
+        duration_us = (perf_counter() - began_s) * 1e6
+        for log, made in {other.log: their_changes, self.log: changes}.items():
+            if log.is_on:
+                log.add(CommandRecord("exchange", failure, made, duration_us))
+        return InventoryResult(None if failure else changes, failure)
 
     # Listeners
 
@@ -368,22 +292,14 @@ class Inventory:
             try:
                 tell_effects(self._effects, before, after, changes)
             except Exception:
-                log.exception("effects of character %d failed", self.character_guid)
+                logger.exception("effects of character %d failed", self.character_guid)
         if changes and self._listeners:
             events = events_of(changes)
             for listener in tuple(self._listeners):
                 try:
                     listener(self, events)
                 except Exception:
-                    log.exception("a listener of character %d failed", self.character_guid)
-
-    def _template(self, item: ItemTemplate | int) -> ItemTemplate:
-        if isinstance(item, ItemTemplate):
-            return item
-        template: ItemTemplate | None = self._setting.catalog.get(item)
-        if template is None:
-            raise InventoryError(f"no template has the entry {item}; nothing was changed")
-        return template
+                    logger.exception("a listener of character %d failed", self.character_guid)
 
     # Saving
 
@@ -456,9 +372,3 @@ def _packed(changes: Changes) -> list[bytes | None]:
     record."""
     pack = Contents.packed
     return [None if after is None else pack(after) for _, _, after in changes]
-
-
-FREE_FIELDS = frozenset(
-    {"durability", "random_property_index", "random_suffix_index", "creator", "item_flags"}
-)
-"""What `Inventory.change_item` sets."""

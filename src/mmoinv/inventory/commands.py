@@ -188,5 +188,15 @@ class InventoryCommands:
         """Merge stacks and put what is carried in order."""
         return self._of("sort", storing.sort)
 
+    def lock(self, slot: int, *, is_locked: bool = True) -> InventoryCommand:
+        """Lock what is in a slot, or unlock it."""
+        return self._of(
+            "lock" if is_locked else "unlock", lambda draft: moves.lock(draft, slot, is_locked)
+        )
+
+    def change_item(self, slot: int, **fields: int) -> InventoryCommand:
+        """Set fields that no rule is about: `moves.FREE_FIELDS`."""
+        return self._of("change", lambda draft: moves.change_item(draft, slot, fields))
+
     def _of(self, name: str, plan: Plan) -> InventoryCommand:
         return InventoryCommand(name, self._inventory, plan)

@@ -1,10 +1,11 @@
-"""Items change places: swap, split, merge, equip, unequip; and are used.
+"""Items change places: swap, split, merge, equip, unequip; are used, locked and changed.
 
 Each plan writes a draft and gives OKAY, or gives why not; the draft is then to be dropped.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from mmoinv.errors import InventoryError
 from mmoinv.inventory.amounts import checked_amount
 from mmoinv.inventory.bags import contents_of, is_filled_bag, swap_bags
 from mmoinv.inventory.creation import bind, part_of
@@ -13,7 +14,7 @@ from mmoinv.inventory.equipment import clear_off_hand, equip_slot, is_worn_in
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.slot_search import can_merge, is_carried, ranges_for
 from mmoinv.inventory.slots import BAG_PACK, MAIN_HAND, bag_holding, is_inside_bag
-from mmoinv.inventory.templates import Bonding
+from mmoinv.inventory.templates import DISABLED, Bonding
 from mmoinv.inventory.validation import (
     combat_failure,
     count_failure,
@@ -207,6 +208,36 @@ def use(draft: Draft, slot: int) -> Failure:
     if template.consumable:
         used = used.counted(item.stack_count - 1)
     draft.change(used)
+    return Failure.OKAY
+
+
+FREE_FIELDS = frozenset(
+    {"durability", "random_property_index", "random_suffix_index", "creator", "item_flags"}
+)
+"""What `change_item` sets."""
+
+
+def change_item(draft: Draft, slot: int, fields: Mapping[str, int]) -> Failure:
+    """Set fields of a record that no rule is about. `InventoryError` for other fields."""
+    if wrong := set(fields) - FREE_FIELDS:
+        raise InventoryError(
+            f"{', '.join(sorted(wrong))} cannot be set; only {', '.join(sorted(FREE_FIELDS))}. "
+            "Nothing was changed"
+        )
+    item = draft.get(slot)
+    if item is None:
+        return Failure.SLOT_IS_EMPTY
+    draft.change(item._replace(**fields))
+    return Failure.OKAY
+
+
+def lock(draft: Draft, slot: int, is_locked: bool) -> Failure:
+    """Lock what is in a slot, or unlock it."""
+    item = draft.get(slot)
+    if item is None:
+        return Failure.SLOT_IS_EMPTY
+    flags = item.item_flags | DISABLED if is_locked else item.item_flags & ~DISABLED
+    draft.change(item._replace(item_flags=flags))
     return Failure.OKAY
 
 

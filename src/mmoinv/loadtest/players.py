@@ -6,10 +6,8 @@ connector nor clock of the schedule; the same seed plays the same game.
 
 import random
 from collections.abc import Callable, Sequence
-from time import perf_counter
 
 from mmoinv.inventory import (
-    CommandRecord,
     Inventory,
     InventoryResult,
     PlayerState,
@@ -177,9 +175,7 @@ class Player:
         # Worn out is repaired.
         best = self._game.catalog[item.entry].max_durability
         durability = item.durability - 1 if item.durability > 1 else best
-        return self._logged(
-            "wear", lambda: self.inventory.change_item(item.slot, durability=durability)
-        )
+        return self.inventory.change_item(item.slot, durability=durability)
 
     def _trade(self, others: Sequence["Player"]) -> Outcome:
         """One item for one or none. Nobody trades again before the last trade is on its way: with
@@ -192,17 +188,7 @@ class Player:
             return None
         takes = [taken.slot] if taken is not None and self._rng.random() < 0.5 else []
         gives = [given.slot]
-        return self._logged("trade", lambda: self.inventory.exchange(gives, other.inventory, takes))
-
-    def _logged(
-        self, name: str, act: Callable[[], InventoryResult[tuple[SlotChange, ...]]]
-    ) -> Outcome:
-        """Note in the log what is no `InventoryCommand`, and so not there by itself."""
-        began_s = perf_counter()
-        result = act()
-        duration_us = (perf_counter() - began_s) * 1e6
-        self._log.add(CommandRecord(name, result.error, (), duration_us))
-        return result
+        return self.inventory.exchange(gives, other.inventory, takes)
 
     # What to do it with
 
