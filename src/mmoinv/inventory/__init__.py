@@ -9,6 +9,7 @@ from mmoinv.inventory.amounts import ItemCount, ItemStack, SlotAvailability
 from mmoinv.inventory.catalog import ItemCatalog, sample_catalog
 from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.commands import InventoryCommand, InventoryCommands
+from mmoinv.inventory.creation import GuidCounter
 from mmoinv.inventory.draft import SlotChange
 from mmoinv.inventory.events import ItemEvent, ItemEventKind
 from mmoinv.inventory.loading import Finding, Oddity
@@ -26,6 +27,7 @@ __all__ = [
     "EquipmentEffects",
     "EquipmentSlot",
     "Finding",
+    "GuidCounter",
     "Inventory",
     "InventoryChangeFailure",
     "InventoryCommand",

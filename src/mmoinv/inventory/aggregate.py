@@ -29,8 +29,9 @@ from mmoinv.inventory.owner import EquipmentEffects, InventoryOwner
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.result import InventoryResult
 from mmoinv.inventory.slot_search import count_free_slots, find_first_empty_slot
-from mmoinv.inventory.slots import EQUIPMENT
+from mmoinv.inventory.slots import EQUIPMENT, InventorySlot
 from mmoinv.inventory.storing import StoreOutlook
+from mmoinv.inventory.templates import BOUND, DISABLED
 from mmoinv.inventory.validation import unusable_equipment
 from mmoinv.records import INVENTORY_ITEM, Batch, InventoryItemData, empty_batch
 from mmoinv.repository import InventoryRepository, OperationHandle
@@ -361,6 +362,17 @@ class Inventory(InventoryActions):
         self._write(changes, _packed(changes), ())
         self.rollbacks += 1
         return changes
+
+    def __str__(self) -> str:
+        """For people: a line for each item."""
+        lines = [f"character {self.character_guid}:{'' if len(self) else ' nothing'}"]
+        for item in self:
+            template = self.catalog.get(item.entry)
+            name = template.name if template is not None else f"entry {item.entry}"
+            bound = ", bound" if item.item_flags & BOUND else ""
+            locked = ", locked" if item.item_flags & DISABLED else ""
+            lines.append(f"  {InventorySlot(item.slot)}: {item.stack_count} {name}{bound}{locked}")
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         state = "dirty" if self.is_dirty else "committed"
