@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import tours
 from mmoinv.loadtest import report, throughput
 from mmoinv.realm import RealmLimits
 from mmoinv.stores.sqlite import SqliteStore
-from mmoinv.world import RealmConnector
+from mmoinv.world import AutosaveSettings, RealmConnector
 
 DOCUMENTS = sorted([*tours.ROOT.glob("*.md"), *(tours.ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -74,6 +76,10 @@ def test_tuning_has_every_limit_of_the_realm():
 
 
 def test_tuning_has_every_setting_of_the_connector_and_the_store():
+    autosave = AutosaveSettings()
+    assert tuning_table("AutosaveSettings") == {
+        field.name: getattr(autosave, field.name) for field in fields(AutosaveSettings)
+    }
     assert tuning_table("RealmConnector") == defaults(RealmConnector)
     assert tuning_table("SqliteStore") == defaults(SqliteStore)
 
@@ -101,3 +107,13 @@ def test_tuning_has_every_variable():
 )
 def test_figures_has_the_targets(limit: str):
     assert f"| {limit} |" in prose(tours.ROOT / "docs" / "figures.md")
+
+
+def test_the_readmes_tour_prints_what_it_says(tmp_path: Path):
+    text = (tours.ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"## A tour.*?```python\n(.*?)```\s*```text\n(.*?)```", text, re.DOTALL)
+    assert found
+    done = subprocess.run(
+        [sys.executable, "-c", found[1]], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert (done.stdout, done.stderr) == (found[2], "")

@@ -1,4 +1,4 @@
-"""The tours and the page on tuning do what they say: every block prints what is shown."""
+"""Tours, guides and the page on tuning do what they say: every block prints what is shown."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 import tours
 
 TOURS = sorted((tours.ROOT / "docs").glob("tour-*.md"))
-PLAYED = [*TOURS, tours.ROOT / "docs" / "tuning.md"]
+GUIDES = sorted((tours.ROOT / "docs").glob("guide-*.md"))
+PLAYED = [*TOURS, *GUIDES, tours.ROOT / "docs" / "tuning.md"]
 missing = tours.missing_programs()
 runnable = pytest.mark.skipif(
     sys.platform == "win32" or bool(missing),
@@ -21,6 +22,14 @@ def test_there_is_a_tour_for_everyone():
         "tour-gameplay-programmer",
         "tour-migration-engineer",
         "tour-realm-operator",
+    ]
+
+
+def test_there_is_a_guide_to_each():
+    assert [document.stem for document in GUIDES] == [
+        "guide-inventory-rules",
+        "guide-repository",
+        "guide-transactions",
     ]
 
 
