@@ -75,6 +75,11 @@ def test_a_byte_order_mark_and_an_object_around_the_list_are_fine(tmp_path):
 def test_columns_of_the_games_own_are_kept(tmp_path):
     catalog = load(tmp_path, ".csv", "entry,name,icon\n1,Potion,red.png\n", also=("icon",))
     assert catalog[1].extra == {"icon": "red.png"}
+    catalog = load(tmp_path, ".csv", "entry,name,icon\n1,Potion,\n", also=("icon",))
+    assert catalog[1].extra == {"icon": ""}
+    text = '[[item]]\nentry = 1\nname = "Potion"\nprice = 2.5\ntags = ["red", "small"]\n'
+    catalog = load(tmp_path, ".toml", text, also=("price", "tags", "icon"))
+    assert catalog[1].extra == {"price": 2.5, "tags": ["red", "small"]}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,11 @@ def test_columns_of_the_games_own_are_kept(tmp_path):
     [
         (".toml", "max_stack = 20", "max_stak = 20", 5, "did you mean 'max_stack'"),
         (".json", '"max_stack"', '"max_stak"', 2, "did you mean 'max_stack'"),
-        (".csv", "max_stack", "max_stak", 2, "did you mean 'max_stack'"),
+        (".csv", "max_stack", "max_stak", 1, "did you mean 'max_stack'"),
+        (".csv", "max_stack", "weight", 1, "there are entry, name, "),
+        (".json", "4097", "-1", 8, "flags is -1: a number of 0 or more"),
+        (".json", '"entry": 2', '"entry": 2, "entry": 3', 3, "'entry' is there twice"),
+        (".csv", "2,Ring", '2,"Ring', 4, "unexpected end of data"),
         (".toml", "= 20", "= 0", 5, "max_stack 0 is outside 1..65535"),
         (".json", "11,", "99,", 6, "inventory_type is 99"),
         (".json", '"required_level": 10', '"required_level": -1', 9, "required_level -1"),
@@ -93,6 +102,7 @@ def test_columns_of_the_games_own_are_kept(tmp_path):
         (".csv", "FINGER", "elbow", 4, "it is one of non_equip"),
         (".csv", "| bound", "| bond", 4, "'bond' is none of"),
         (".toml", '"bound"', '"bond"', 14, "'bond' is none of"),
+        (".csv", "bound", "bound,", 4, "9 cells"),
         (".csv", ",yes", ",maybe", 2, "true or false"),
         (".toml", "entry = 2", "entry = 1", 10, "item 1 is in line 3 already"),
         (".json", '"entry": 2', '"entry": 1', 4, "item 1 is in line 2 already"),
@@ -115,6 +125,69 @@ def test_errors_name_file_line_and_remedy(tmp_path, suffix, old, new, line, said
         load(tmp_path, suffix, text.replace(old, new))
     assert f"items{suffix}, line {line}: " in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_an_unknown_column_is_refused_though_all_of_its_cells_are_empty(tmp_path):
+    with pytest.raises(CatalogError, match="line 2: there is no column 'weight'"):
+        load(tmp_path, ".csv", "\nentry,name,weight\n1,Potion,\n")
+
+
+TRICKY_TOML = r'''# [[item]]
+[[item]] # the first, "
+"entry" = 1
+name = "a" # """
+lore = """
+[[item]]
+max_stack = 5 \"""
+entry = 6 ""\"" """
+[item.stats]
+entry = 7
+
+  [["item"]]
+    entry = 2
+    lore = \'\'\'
+    [[item]]
+    max_stack = 7
+    \'\'\'
+    name = "b"
+    max_stack = 0
+'''.replace(r"\'", "'")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("", "", 19, "item 2: max_stack 0"),
+        ("max_stack = 0", "max_stak = 0", 19, "there is no column 'max_stak'"),
+        ('"entry" = 1', '"entry" = 0', 3, "item 0: entry 0"),
+        ('name = "b"', "", 12, "the item has no name"),
+    ],
+)
+def test_the_lines_of_toml_are_those_of_its_keys(tmp_path, old, new, line, said):
+    """Not of what strings and comments say, nor of tables inside of an item."""
+    with pytest.raises(CatalogError, match=f"line {line}: {said}"):
+        load(tmp_path, ".toml", TRICKY_TOML.replace(old, new), also=("lore", "stats"))
+
+
+def test_an_entry_that_is_there_twice_is_found_by_its_keys_lines(tmp_path):
+    text = TRICKY_TOML.replace("max_stack = 0", "").replace("entry = 2", "entry = 1")
+    with pytest.raises(CatalogError, match="line 13: item 1 is in line 3 already"):
+        load(tmp_path, ".toml", text, also=("lore", "stats"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".json", f'[{{"entry": {"9" * 5000}}}]'),
+        (".toml", f"[[item]]\nentry = {'9' * 5000}"),
+        (".json", "[" * 100_000),
+        (".json", '{"item": [], "item": [{"entry": 1, "name": "a"}]}'),
+        (".json", '{"\\u0069tem": [{"entry": 1, "name": "a"}]}'),
+    ],
+)
+def test_whatever_cannot_be_read_is_a_catalog_error(tmp_path, suffix, text):
+    with pytest.raises(CatalogError, match=rf"items\{suffix}"):
+        load(tmp_path, suffix, text)
 
 
 @pytest.mark.parametrize("data", ["5", '"item"', '{"items": []}', "[5]", "[[]]", "null"])

@@ -43,8 +43,7 @@ def read_templates(path: str | Path, also: Collection[str] = ()) -> Iterator[Ite
     read = READERS.get(file.suffix.lower())
     if read is None:
         raise CatalogError(
-            f"{file}: a catalog is a file that ends in {', '.join(READERS)}, not "
-            f"{file.suffix or 'in nothing'!r}"
+            f"{file}: a catalog is a file that ends in {', '.join(READERS)}, not in {file.suffix!r}"
         )
     try:
         text = file.read_bytes().decode("utf-8-sig")
@@ -79,7 +78,7 @@ def _template(file: Path, row: Row, also: Collection[str]) -> ItemTemplate:
             extra[name] = value
         elif name not in COLUMNS:
             close = get_close_matches(name, [*COLUMNS, *also], 1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COLUMNS)}"
+            remedy = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COLUMNS)}."
             raise CatalogError(
                 f"{file}, line {row.lines.get(name, row.line)}: there is no column {name!r}; "
                 f"{remedy} Columns of your own are named with also=({name!r}, ...)"
@@ -163,7 +162,10 @@ def _flags(value: Any) -> ItemFlags:
     if isinstance(value, str):
         value = [part for part in value.split("|") if part.strip()]
     if not isinstance(value, list):
-        return ItemFlags(_number(value))
+        number = _number(value)
+        if number < 0:  # ItemFlags would take it for the complement: nearly every flag there is
+            raise ValueError("a number of 0 or more is wanted")
+        return ItemFlags(number)
     flags = ItemFlags(0)
     for part in value:
         flag = names.get(str(part).strip().lower())
@@ -187,9 +189,10 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def _rows_of_csv(file: Path, text: str) -> Iterator[Row]:
-    """A header, then an item a line. An empty cell is one that is not there."""
+    """A header, then an item a line. An empty cell of ours is one that is not there."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
+    named: dict[str, int] = {}
     while True:
         line = reader.line_num + 1
         try:
@@ -197,7 +200,7 @@ def _rows_of_csv(file: Path, text: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise CatalogError(f"{file}, line {reader.line_num or 1}: {error}") from None
+            raise CatalogError(f"{file}, line {line}: this row is no CSV: {error}") from None
         if not any(cell.strip() for cell in cells):
             continue
         if header is None:
@@ -206,12 +209,15 @@ def _rows_of_csv(file: Path, text: str) -> Iterator[Row]:
                 raise CatalogError(
                     f"{file}, line {line}: each column of the header has a name of its own"
                 )
+            # A column that nobody knows is the header's fault, and is one without a cell, too.
+            named = {name: line for name in header if name not in COLUMNS}
             continue
         if len(cells) != len(header):
             raise CatalogError(
                 f"{file}, line {line}: {len(cells)} cells, the header has {len(header)}"
             )
-        yield Row(line, {name: cell for name, cell in zip(header, cells, strict=True) if cell}, {})
+        both = zip(header, cells, strict=True)
+        yield Row(line, {name: cell for name, cell in both if cell or name in named}, named)
 
 
 def _rows_of_toml(file: Path, text: str) -> Iterator[Row]:
@@ -222,33 +228,76 @@ def _rows_of_toml(file: Path, text: str) -> Iterator[Row]:
         found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
         raise CatalogError(f"{file}, line {line}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise CatalogError(f"{file} cannot be read as TOML: {error}") from None
     items = _only_items(file, tables)
-    lines = text.split("\n")
-    starts = [n for n, one in enumerate(lines, 1) if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", one)]
-    if len(starts) != len(items):
+    (_, before), *places = _places_in_toml(text)
+    if len(places) != len(items):
         # Written in line: all that is known is where they begin.
-        starts = [next((n for n, one in enumerate(lines, 1) if TABLE in one), 1)] * len(items)
-    ends = [*starts[1:], len(lines) + 1]
-    for values, start, end in zip(items, starts, ends, strict=True):
-        named = {}
-        for number in range(start + 1, end):
-            if found := re.match(r"\s*([A-Za-z0-9_]+)\s*=", lines[number - 1]):
-                named[found[1]] = number
-        yield Row(start, _object(file, start, values), named)
+        places = [(before.get(TABLE, 1), {})] * len(items)
+    for values, (line, named) in zip(items, places, strict=True):
+        yield Row(line, _object(file, line, values), named)
+
+
+TOML_PARTS = re.compile(
+    rf"""
+      ^[ \t]*\[\[[ \t]*(?P<quote>["']?){TABLE}(?P=quote)[ \t]*\]\] (?P<item>)
+    | ^[ \t]*\[[^\n=,]*\][ \t]*(?=\#|\r?$) (?P<table>)
+    | ^[ \t]*(?P<around>["']?)(?P<key>[A-Za-z0-9_-]+)(?P=around)[ \t]*[=.]
+    | \'\'\'.*?\'{{3,5}} | \"\"\"(?:\\.|[^\\])*?\"{{3,5}}
+    | "(?:\\.|[^"\\\n])*" | '[^'\n]*'
+    | \#[^\n]*
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+"""What begins a line of TOML, and the strings and comments in which the same means nothing."""
+
+
+def _places_in_toml(text: str) -> list[tuple[int, dict[str, int]]]:
+    """The line of each ``[[item]]`` and of its keys; first of all, what is before the first."""
+    named: dict[str, int] = {}
+    places = [(1, named)]
+    line, at = 1, 0
+    for found in TOML_PARTS.finditer(text):
+        line += text.count("\n", at, found.start())
+        at = found.start()
+        if found["item"] is not None:
+            named = {}
+            places.append((line, named))
+        elif found["table"] is not None:
+            named = {}  # a table inside of the item: its keys are not the item's
+        elif found["key"]:
+            named.setdefault(found["key"], line)
+    return places
+
+
+class JsonObject(dict[str, Any]):
+    """An object of a JSON file that remembers a key that it has twice: json keeps the last."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice: str | None = None
+        if len(self) < len(pairs):
+            keys = [key for key, _ in pairs]
+            self.twice = next(key for key in keys if keys.count(key) > 1)
 
 
 def _rows_of_json(file: Path, text: str) -> Iterator[Row]:
     """A list of objects, or an object with that list under "item"."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=JsonObject)
     except json.JSONDecodeError as error:
         raise CatalogError(
             f"{file}, line {error.lineno}: {error.msg}, column {error.colno}"
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise CatalogError(f"{file} cannot be read as JSON: {error}") from None
     items = data if isinstance(data, list) else _only_items(file, data)
     begin = re.match(rf'\s*(?:\{{\s*"{TABLE}"\s*:\s*)?\[', text)
-    at, line = begin.end() if begin else 0, 1
-    line += text.count("\n", 0, at)
+    if begin is None:
+        raise CatalogError(f"{file}, line 1: {TABLE!r} is to be written without escapes")
+    at = begin.end()
+    line = 1 + text.count("\n", 0, at)
     decoder = json.JSONDecoder()
     gap = re.compile(r"[\s,]*")
     for values in items:
@@ -272,6 +321,7 @@ def _only_items(file: Path, tables: Any) -> list[Any]:
             f"{file}, line 1: a list of items called {TABLE!r} is wanted and nothing else, "
             f"the file has {found or 'nothing'}"
         )
+    _check_keys(file, 1, tables)
     items: list[Any] = tables[TABLE]
     return items
 
@@ -279,7 +329,14 @@ def _only_items(file: Path, tables: Any) -> list[Any]:
 def _object(file: Path, line: int, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CatalogError(f"{file}, line {line}: an item has columns, this is {values!r}")
+    _check_keys(file, line, values)
     return values
+
+
+def _check_keys(file: Path, line: int, values: dict[str, Any]) -> None:
+    """TOML refuses a key that is there twice by itself."""
+    if isinstance(values, JsonObject) and values.twice is not None:
+        raise CatalogError(f"{file}, line {line}: {values.twice!r} is there twice; leave one out")
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
