@@ -15,6 +15,7 @@ IN_SDIST = (
     "src/mmoinv/__init__.py",
     "src/mmoinv/_codec.pyi",
     "src/mmoinv/_codec.pyx",
+    "src/mmoinv/inventory/sample_catalog.csv",
     "src/mmoinv/py.typed",
     "src/mmoinv/stores/schema.sql",
     "tests/codec/test_it.py",
@@ -23,6 +24,7 @@ IN_WHEEL = (
     "mmoinv/__init__.py",
     "mmoinv/_codec.cpython-311-x86_64-linux-gnu.so",
     "mmoinv/_codec.pyi",
+    "mmoinv/inventory/sample_catalog.csv",
     "mmoinv/py.typed",
     "mmoinv/stores/schema.sql",
     "mmoinv-1.0.dist-info/METADATA",
@@ -64,6 +66,7 @@ def test_what_is_right_passes(tmp_path, capsys):
         (tuple(name for name in IN_WHEEL if not name.endswith(".pyi")), "lacks mmoinv/_codec.pyi"),
         (tuple(name for name in IN_WHEEL if not name.endswith("typed")), "lacks mmoinv/py.typed"),
         (tuple(name for name in IN_WHEEL if not name.endswith(".sql")), "schema.sql"),
+        (tuple(name for name in IN_WHEEL if not name.endswith(".csv")), "sample_catalog.csv"),
     ],
 )
 def test_wrong_contents_are_refused(changed, said, tmp_path, capsys):
