@@ -2,20 +2,20 @@
 
 Output:
 
-    on:  Militia Shortsword
-    on:  Militia Kite Shield
-    off: Militia Shortsword
-    off: Militia Kite Shield
-    on:  Militia Greatsword
+    on:  Reeve's Shortsword
+    on:  Reeve's Kite Shield
+    off: Reeve's Shortsword
+    off: Reeve's Kite Shield
+    on:  Reeve's Greatsword
     character 7:
-      main hand: 1 Militia Greatsword
-      backpack 1: 1 Militia Shortsword
-      backpack 2: 1 Militia Kite Shield
+      main hand: 1 Reeve's Greatsword
+      backpack 1: 1 Reeve's Shortsword
+      backpack 2: 1 Reeve's Kite Shield
     The shield again: CANT_EQUIP_WITH_TWO_HANDED. That does not go together with ...
     A shortsword of kings: CANT_EQUIP_LEVEL. Your level is too low for that item.
     on:  Warden's Homespun Hood
       head: 1 Warden's Homespun Hood, bound
-    Not to be worn any more: Militia Greatsword, CANT_EQUIP_LEVEL
+    Not to be worn any more: Reeve's Greatsword, CANT_EQUIP_LEVEL
 """
 
 from mmoinv.inventory import (
