@@ -242,3 +242,37 @@ def test_the_sample_catalog_has_some_of_everything():
     assert catalog[10001].inventory_type is InventoryType.WEAPON
     assert catalog[10051].inventory_type is InventoryType.TWO_HANDED_WEAPON
     assert sample_catalog() is catalog
+
+
+def test_the_sample_catalog_has_what_games_differ_in():
+    every = sample_catalog().values()
+    bags = {item.container_slots for item in every if item.inventory_type is InventoryType.BAG}
+    assert (min(bags), max(bags)) == (6, 36)
+    assert {1, 5, 10, 20, 200} <= {item.max_stack for item in every}
+    quests = [item for item in every if item.entry // 1000 == 5]
+    assert all(
+        item.bonding is Bonding.WHEN_PICKED_UP and 1 <= item.max_stack <= item.max_count
+        for item in quests
+    )
+    unique = {item.inventory_type for item in every if item.flags & ItemFlags.UNIQUE_EQUIPPED}
+    assert unique == {InventoryType.FINGER, InventoryType.TRINKET}
+    levels = Counter()
+    for item in every:
+        if item.inventory_type is InventoryType.TWO_HANDED_WEAPON:
+            levels[item.proficiency] += 1
+    assert set(levels) == {10, 11, 12, 14}
+    assert min(levels.values()) >= 5
+    kinds: dict[int, set[InventoryType]] = {}
+    for item in every:
+        if item.item_set:
+            kinds.setdefault(item.item_set, set()).add(item.inventory_type)
+    assert {len(one) for one in kinds.values()} == {5}  # five different pieces each
+
+
+@pytest.mark.parametrize("name", [*InventoryType.__members__, *range(29)])
+def test_inventory_types_by_name_in_any_case_or_by_number(tmp_path, name):
+    slots = "6" if str(name) in ("BAG", "QUIVER", "18", "27") else ""
+    for word in (str(name), str(name).title()):
+        text = f"entry,name,inventory_type,container_slots\n1,a,{word},{slots}\n"
+        kind = load(tmp_path, ".csv", text)[1].inventory_type
+        assert name in (kind.name, kind.value)

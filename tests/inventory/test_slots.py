@@ -87,9 +87,19 @@ def test_it_is_an_immutable_ordered_hashable_number():
 
 
 def test_equipment_slots_have_their_names():
-    names = {str(InventorySlot.from_relative(255, slot)) for slot in EquipmentSlot}
-    assert len(names) == 19
-    assert "main hand" in names
+    names = [str(InventorySlot.from_relative(255, slot)) for slot in range(19)]
+    assert ",".join(names) == (
+        "head,neck,shoulders,body,chest,waist,legs,feet,wrists,hands,finger 1,finger 2,"
+        "trinket 1,trinket 2,back,main hand,off hand,ranged,tabard"
+    )
+    assert [slot.name.lower().replace("_", " ") for slot in EquipmentSlot] == names
+
+
+@given(st.lists(st.integers(0, 65535)))
+def test_slots_sort_and_hash_as_their_numbers_do(numbers):
+    slots = [InventorySlot(number) for number in numbers]
+    assert sorted(slots) == sorted(numbers)
+    assert set(slots) == set(numbers)
 
 
 def test_the_inside_of_a_bag_and_its_holder_belong_together():

@@ -9,26 +9,39 @@ from mmoinv.inventory import InventoryType, ItemCatalog, ItemTemplate
 from mmoinv.inventory.templates import ItemFlags
 from mmoinv.inventory.validation import WORN_IN
 
+RANGES = {
+    "entry": (1, 2**32 - 1),
+    "max_stack": (1, 65535),
+    "max_count": (0, 2**32 - 1),
+    "required_level": (0, 65535),
+    "proficiency": (0, 2**32 - 1),
+    "container_slots": (0, 36),
+    "item_set": (0, 2**32 - 1),
+    "flags": (0, 2**32 - 1),
+    "max_durability": (0, 2**32 - 1),
+}
+
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("entry", 0),
-        ("entry", 2**32),
-        ("max_stack", 0),
-        ("max_stack", 65536),
-        ("max_count", -1),
-        ("required_level", 65536),
-        ("container_slots", 37),
-        ("proficiency", -1),
-        ("item_set", 2**32),
-        ("flags", -1),
-        ("max_durability", 2**32),
+        (name, value)
+        for name, (low, high) in RANGES.items()
+        for value in (low - 1, high + 1, -(2**64), 2**64)
     ],
 )
 def test_what_is_out_of_range_raises(name, value):
-    with pytest.raises(InventoryError, match=name):
+    with pytest.raises(InventoryError, match=f"{name} {value} is outside"):
         ItemTemplate(**{"entry": 1, "name": "thing", name: value})
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_ends_of_each_range_are_in_it(name):
+    for value in RANGES[name]:
+        bag = name == "container_slots" and value
+        kind = InventoryType.BAG if bag else InventoryType.NON_EQUIP
+        values = {"entry": 1, "name": "thing", "inventory_type": kind, name: value}
+        assert getattr(ItemTemplate(**values), name) == value
 
 
 def test_only_bags_have_slots_inside():
@@ -46,13 +59,25 @@ def test_what_is_worn_does_not_stack_unless_it_is_thrown():
 
 
 def test_inventory_types_have_the_numbers_that_clients_know():
-    assert [kind.value for kind in InventoryType] == list(range(29))
-    assert InventoryType.TWO_HANDED_WEAPON == 17
-    assert InventoryType.RELIC == 28
+    names = [InventoryType(number).name for number in range(len(InventoryType))]
+    assert " ".join(names) == (
+        "NON_EQUIP HEAD NECK SHOULDERS BODY CHEST WAIST LEGS FEET WRISTS HANDS FINGER TRINKET "
+        "WEAPON SHIELD RANGED CLOAK TWO_HANDED_WEAPON BAG TABARD ROBE MAIN_HAND_WEAPON "
+        "OFF_HAND_WEAPON HOLDABLE AMMO THROWN RANGED_RIGHT QUIVER RELIC"
+    )
 
 
 def test_item_flags_have_the_bits_that_clients_know():
-    assert [flag.value for flag in ItemFlags] == [1, 2, 4, 8, 0x200, 0x800, 0x1000, 0x40000000]
+    assert {flag.name: flag.value for flag in ItemFlags} == {
+        "BOUND": 1,
+        "CONJURED": 2,
+        "OPENABLE": 4,
+        "WRAPPED": 8,
+        "WRAPPER": 0x200,
+        "PARTY_LOOT": 0x800,
+        "UNIQUE_EQUIPPED": 0x1000,
+        "DISABLED": 0x40000000,
+    }
 
 
 def test_what_has_a_place_to_be_worn_is_equippable():
