@@ -21,7 +21,7 @@ from aggregates import (
 )
 
 from mmoinv.inventory import InventoryChangeFailure as Failure
-from mmoinv.inventory import PlayerState
+from mmoinv.inventory import InventorySlot, PlayerState
 from mmoinv.inventory.templates import BOUND
 from mmoinv.records import InventoryItemData, batch_of
 
@@ -261,3 +261,12 @@ def test_what_is_in_the_bank_is_not_used(inventory):
     inventory.add_items(POTION)
     inventory.move(PACK, BANK)
     assert inventory.use(BANK).error is Failure.CANT_DO_RIGHT_NOW
+
+
+def test_slots_may_be_of_the_strong_type_and_are_kept_as_plain_numbers(inventory):
+    inventory.add_items(POTION, 5)
+    assert inventory.split(InventorySlot(PACK), InventorySlot(PACK + 3), 2)
+    assert inventory.swap(InventorySlot(PACK + 3), InventorySlot(BANK))
+    assert [type(one.slot) for one in inventory] == [int, int]
+    with pytest.raises(TypeError):
+        inventory.swap(float(PACK), BANK)

@@ -5,6 +5,7 @@ has touched the slots that it wrote.
 """
 
 from collections.abc import Callable
+from operator import index
 from time import perf_counter
 from typing import Protocol
 
@@ -131,6 +132,8 @@ class InventoryCommand:
 class InventoryCommands:
     """Makes the commands of one inventory. Slots are absolute, amounts 1 or more."""
 
+    # index(): the rules want plain ints. Python searches a range for others step by step.
+
     __slots__ = ("_inventory",)
 
     def __init__(self, inventory: Changeable) -> None:
@@ -142,7 +145,7 @@ class InventoryCommands:
 
     def remove(self, slot: int, amount: int | None = None) -> InventoryCommand:
         """``amount`` of what is in a slot, None for all of it."""
-        return self._of("remove", lambda draft: storing.remove(draft, slot, amount))
+        return self._of("remove", lambda draft: storing.remove(draft, index(slot), amount))
 
     def remove_entry(self, entry: int, amount: int = 1) -> InventoryCommand:
         """So many carried items of an entry, the smallest stacks first."""
@@ -150,39 +153,45 @@ class InventoryCommands:
 
     def move(self, source: int, target: int, amount: int | None = None) -> InventoryCommand:
         """What drag and drop means: split (with an amount), merge, or swap."""
-        return self._of("move", lambda draft: moves.move(draft, source, target, amount))
+        return self._of(
+            "move", lambda draft: moves.move(draft, index(source), index(target), amount)
+        )
 
     def swap(self, source: int, target: int) -> InventoryCommand:
         """What two slots hold changes places; the target may be empty."""
-        return self._of("swap", lambda draft: moves.swap(draft, source, target))
+        return self._of("swap", lambda draft: moves.swap(draft, index(source), index(target)))
 
     def split(self, source: int, target: int, amount: int) -> InventoryCommand:
         """``amount`` of a stack into another slot."""
-        return self._of("split", lambda draft: moves.split(draft, source, target, amount))
+        return self._of(
+            "split", lambda draft: moves.split(draft, index(source), index(target), amount)
+        )
 
     def merge(self, source: int, target: int) -> InventoryCommand:
         """As many as fit from one stack onto the other."""
-        return self._of("merge", lambda draft: moves.merge(draft, source, target))
+        return self._of("merge", lambda draft: moves.merge(draft, index(source), index(target)))
 
     def equip(self, source: int, target: int | None = None) -> InventoryCommand:
         """Wear an item, or a bag; in ``target``, or where it goes."""
-        return self._of("equip", lambda draft: moves.equip(draft, source, target))
+        return self._of("equip", lambda draft: moves.equip(draft, index(source), _place(target)))
 
     def unequip(self, source: int, target: int | None = None) -> InventoryCommand:
         """Take off what is worn; into ``target``, or the first empty slot."""
-        return self._of("unequip", lambda draft: moves.unequip(draft, source, target))
+        return self._of(
+            "unequip", lambda draft: moves.unequip(draft, index(source), _place(target))
+        )
 
     def use(self, slot: int) -> InventoryCommand:
         """Use an item: it may become bound, and is used up if it is a consumable."""
-        return self._of("use", lambda draft: moves.use(draft, slot))
+        return self._of("use", lambda draft: moves.use(draft, index(slot)))
 
     def sell(self, slot: int, amount: int | None = None) -> InventoryCommand:
         """Carried items to the buyback slots; the oldest of 12 falls out."""
-        return self._of("sell", lambda draft: storing.sell(draft, slot, amount))
+        return self._of("sell", lambda draft: storing.sell(draft, index(slot), amount))
 
     def buy_back(self, slot: int) -> InventoryCommand:
         """What was sold, by its buyback slot."""
-        return self._of("buy back", lambda draft: storing.buy_back(draft, slot))
+        return self._of("buy back", lambda draft: storing.buy_back(draft, index(slot)))
 
     def sort(self) -> InventoryCommand:
         """Merge stacks and put what is carried in order."""
@@ -191,12 +200,17 @@ class InventoryCommands:
     def lock(self, slot: int, *, is_locked: bool = True) -> InventoryCommand:
         """Lock what is in a slot, or unlock it."""
         return self._of(
-            "lock" if is_locked else "unlock", lambda draft: moves.lock(draft, slot, is_locked)
+            "lock" if is_locked else "unlock",
+            lambda draft: moves.lock(draft, index(slot), is_locked),
         )
 
     def change_item(self, slot: int, **fields: int) -> InventoryCommand:
         """Set fields that no rule is about: `moves.FREE_FIELDS`."""
-        return self._of("change", lambda draft: moves.change_item(draft, slot, fields))
+        return self._of("change", lambda draft: moves.change_item(draft, index(slot), fields))
 
     def _of(self, name: str, plan: Plan) -> InventoryCommand:
         return InventoryCommand(name, self._inventory, plan)
+
+
+def _place(slot: int | None) -> int | None:
+    return None if slot is None else index(slot)

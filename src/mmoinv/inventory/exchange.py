@@ -4,6 +4,7 @@ Writes two drafts. Records go as they are, with guid, creator, durability, bindi
 """
 
 from collections.abc import Iterable
+from operator import index
 
 from mmoinv.inventory.draft import Draft
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
@@ -26,7 +27,7 @@ def exchange(one: Draft, gives: Iterable[int], other: Draft, takes: Iterable[int
     given: list[InventoryItemData] = []
     taken: list[InventoryItemData] = []
     for draft, slots, items in ((one, gives, given), (other, takes, taken)):
-        for slot in slots:
+        for slot in map(index, slots):
             item = draft.get(slot)
             if item is None:
                 return Failure.SLOT_IS_EMPTY

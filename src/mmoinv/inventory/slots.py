@@ -64,6 +64,8 @@ class InventorySlot(int):
     Bag 255 is the character itself. Every function takes an int as well.
     """
 
+    # Python searches a range for an int step by step if it is of a subclass: hence int(self).
+
     __slots__ = ()
 
     def __new__(cls, absolute: SupportsIndex) -> Self:
@@ -103,7 +105,7 @@ class InventorySlot(int):
     @property
     def is_equipment(self) -> bool:
         """Whether what is here is worn."""
-        return self in EQUIPMENT
+        return int(self) in EQUIPMENT
 
     @property
     def is_bag(self) -> bool:
@@ -113,22 +115,22 @@ class InventorySlot(int):
     @property
     def is_bag_pack(self) -> bool:
         """Whether an equipped bag has its place here."""
-        return self in BAG_PACK
+        return int(self) in BAG_PACK
 
     @property
     def is_bag_bar(self) -> bool:
         """Whether a bag of the bank has its place here."""
-        return self in BANK_BAGS
+        return int(self) in BANK_BAGS
 
     @property
     def is_inventory(self) -> bool:
         """Whether it is in the backpack."""
-        return self in BACKPACK
+        return int(self) in BACKPACK
 
     @property
     def is_bank(self) -> bool:
         """Whether it is in the bank."""
-        return self in BANK
+        return int(self) in BANK
 
     @property
     def is_buyback(self) -> bool:
@@ -140,9 +142,9 @@ class InventorySlot(int):
 
     def __str__(self) -> str:
         for name, places in _NAMED.items():
-            if self in places:
+            if int(self) in places:
                 return f"{name} {self - places.start + 1}"
-        if self in EQUIPMENT:
+        if int(self) in EQUIPMENT:
             return EquipmentSlot(self.slot).name.lower().replace("_", " ")
         if self.is_bag:
             return f"bag {self.bag - EQUIPPED_BAGS.start + 1}, slot {self.slot + 1}"
