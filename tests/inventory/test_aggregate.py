@@ -316,3 +316,22 @@ def test_what_was_loaded_may_be_changed_afterwards(game):
     inventory = game.loaded(7, records)
     records["entry"] = CLOTH
     assert inventory.count(SWORD) == 2
+
+
+def test_strange_records_are_in_the_log_once_and_not_all_of_them(game, caplog):
+    def load(count: int) -> str:
+        caplog.clear()
+        game.loaded(
+            7,
+            batch_of(
+                *(InventoryItemData(UNKNOWN, PACK + n, item_guid=n + 1) for n in range(count))
+            ),
+        )
+        return caplog.text
+
+    assert load(0) == ""
+    assert "character 7: its stored records are strange in 2 ways" in load(2)
+    text = load(9)
+    assert len(caplog.records) == 1
+    assert text.count("no template knows that entry") == 5
+    assert text.rstrip().endswith("; ...")

@@ -39,6 +39,8 @@ from mmoinv.repository.changes import Slots, checked_guid
 
 logger = logging.getLogger(__name__)
 
+LOGGED_FINDINGS = 5
+"""Strange records that one login writes to the log at most."""
 NewItemGuids = Callable[[int], Sequence[int] | npt.NDArray[Any]]
 """Gives so many guids that were never used, as `RealmConnector.new_item_guids` does."""
 Listener = Callable[["Inventory", tuple[ItemEvent, ...]], object]
@@ -115,6 +117,14 @@ class Inventory(InventoryActions):
         self.saved = saving.SavedState(loaded.stored)
         self._contents = self._put_right(loaded)
         self.findings = tuple(loaded.findings)
+        if self.findings:
+            logger.warning(
+                "character %d: its stored records are strange in %d ways, all are kept: %s%s",
+                self.character_guid,
+                len(self.findings),
+                "; ".join(map(str, self.findings[:LOGGED_FINDINGS])),
+                "; ..." if len(self.findings) > LOGGED_FINDINGS else "",
+            )
         self.set_aside = np.array(loaded.aside, INVENTORY_ITEM)
 
     def _put_right(self, loaded: Loaded) -> Contents:
