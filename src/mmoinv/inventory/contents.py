@@ -123,11 +123,11 @@ class Contents:
         return item
 
     def _uncount(self, item: InventoryItemData) -> None:
-        left = self._counts[item.entry] - item.stack_count
+        left = self._counts.get(item.entry, 0) - item.stack_count
         if left:
             self._counts[item.entry] = left
         else:
-            del self._counts[item.entry]
+            self._counts.pop(item.entry, None)
 
     def batch(self) -> Batch:
         """All records as a read-only slot-sorted `INVENTORY_ITEM` batch, which stays as it is."""
