@@ -72,6 +72,8 @@ def _group(run: Run, name: str) -> Group:
 
 
 def _ratio(ratio: float) -> str:
+    if ratio < 0.1:
+        return f"{ratio:.2g}"
     return f"{ratio:.0f}" if ratio >= 20 else f"{ratio:.1f}"
 
 

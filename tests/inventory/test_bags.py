@@ -20,8 +20,15 @@ from aggregates import (
     item,
 )
 
+from mmoinv.inventory import (
+    GuidCounter,
+    Inventory,
+    InventoryType,
+    ItemCatalog,
+    ItemTemplate,
+    PlayerState,
+)
 from mmoinv.inventory import InventoryChangeFailure as Failure
-from mmoinv.inventory import PlayerState
 from mmoinv.records import InventoryItemData, batch_of
 
 BANK_BAG = BANK + 28
@@ -215,3 +222,34 @@ def test_a_new_bag_is_not_equipped_over_what_a_missing_bag_left_behind():
     )
     assert inventory.equip(PACK)
     assert set(held(inventory)) == {INSIDE_1, BAG_2}
+
+
+def test_a_locked_item_keeps_its_slot_and_so_its_bag(inventory):
+    wear(inventory, POUCH, BAG)
+    put(inventory, SWORD, INSIDE_1)
+    inventory.lock(INSIDE_1)
+    inventory.add_items(BAG)
+    for one, other in ((BAG_1, BAG_2), (BAG_2, BAG_1), (PACK, BAG_1), (BAG_1, PACK)):
+        assert inventory.swap(one, other).error is Failure.ITEM_LOCKED
+
+
+def test_three_quivers_that_were_stored_can_be_taken_off():
+    worn = [InventoryItemData(QUIVER, BAG_1 + n, item_guid=1000 + n) for n in range(3)]
+    inventory = Game().loaded(7, batch_of(*worn))
+    for one in worn:
+        assert inventory.unequip(one.slot)
+    assert len(inventory) == 3
+
+
+def test_a_bag_that_is_used_up_must_be_empty():
+    pouch = ItemTemplate(1, "pouch", InventoryType.BAG, container_slots=2, consumable=True)
+    inventory = Inventory(
+        7, ItemCatalog([pouch, ItemTemplate(2, "nut")]), PlayerState(), GuidCounter()
+    )
+    inventory.add_items(1)
+    inventory.equip(PACK)
+    inventory.add_items(2)
+    inventory.move(PACK, INSIDE_1)
+    assert inventory.use(BAG_1).error is Failure.CAN_ONLY_DO_WITH_EMPTY_BAGS
+    inventory.move(INSIDE_1, PACK)
+    assert inventory.use(BAG_1)

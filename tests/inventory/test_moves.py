@@ -200,6 +200,9 @@ def test_the_dead_and_the_stunned_handle_nothing(inventory, owner, state, failur
         inventory.equip(PACK + 1),
         inventory.use(PACK),
         inventory.move(PACK, PACK + 3),
+        inventory.sell(PACK),
+        inventory.buy_back(BUYBACK),
+        inventory.sort(),
     ):
         assert result.error is failure
 
@@ -211,6 +214,7 @@ def test_a_locked_item_stays_where_it_is(inventory):
         inventory.swap(PACK, PACK + 5),
         inventory.swap(PACK + 1, PACK),
         inventory.split(PACK, PACK + 5, 1),
+        inventory.split(PACK + 1, PACK, 1),
         inventory.merge(PACK + 1, PACK),
         inventory.merge(PACK, PACK + 1),
         inventory.use(PACK),

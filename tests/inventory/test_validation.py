@@ -136,4 +136,6 @@ def test_what_changes_in_combat(slot):
 )
 def test_what_is_worn_together(worn, failure):
     items = batch_of(*(of(entry, slot, place + 1) for place, (entry, slot) in enumerate(worn)))
-    assert worn_together_failure(Game().loaded(7, items).draft()) is failure
+    draft = Game().loaded(7, items).draft()
+    assert worn_together_failure(draft, [slot for _, slot in worn]) is failure
+    assert worn_together_failure(draft, [HEAD, PACK]) is Failure.OKAY, "only what is put on"

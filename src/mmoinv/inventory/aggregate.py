@@ -49,9 +49,10 @@ Listener = Callable[["Inventory", tuple[ItemEvent, ...]], object]
 class Inventory(InventoryActions):
     """The items of one character.
 
-    What the rules refuse gives an `InventoryResult` that failed, and nothing was changed. Amounts
-    and slots out of range raise `InventoryError`. ``owner`` is asked at each command. ``effects``
-    is told what is worn and what is not; a new inventory tells it nothing, see `tell_worn`.
+    What the rules refuse gives an `InventoryResult` that failed, and nothing was changed. An amount
+    out of range raises `InventoryError`; no slot does, there is just nothing in it. ``owner`` is
+    asked at each command. ``effects`` is told what is worn and what is not; a new inventory tells it
+    nothing, see `tell_worn`.
     """
 
     def __init__(

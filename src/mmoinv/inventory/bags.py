@@ -8,7 +8,7 @@ from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.slot_search import bag_slots
 from mmoinv.inventory.slots import BAG_PACK, MAX_BAG_SLOTS, bag_holding, inside_of, is_inside_bag
 from mmoinv.inventory.templates import InventoryType
-from mmoinv.inventory.validation import quiver_failure
+from mmoinv.inventory.validation import lock_failure, quiver_failure
 from mmoinv.records import InventoryItemData
 
 
@@ -37,9 +37,13 @@ def find_empty_bag_slot(draft: Draft) -> int | None:
 
 def swap_bags(draft: Draft, source: int, target: int) -> Failure:
     """Exchange what two slots hold, of which at least one is of `BAG_PACK` and the first is not
-    empty. The items inside go with their bag, or into the bag that takes its place."""
+    empty. The items inside go with their bag, or into the bag that takes its place; a locked one
+    keeps its slot, and so its bag."""
     one, other = draft.get(source), draft.get(target)
     assert one is not None
+    for bag_slot in (source, target):
+        if bag_slot in BAG_PACK and any(map(lock_failure, contents_of(draft, bag_slot))):
+            return Failure.ITEM_LOCKED
     if source in BAG_PACK and target in BAG_PACK:
         return _swap_equipped(draft, source, target)
     equipped, elsewhere = (source, target) if source in BAG_PACK else (target, source)

@@ -76,7 +76,7 @@ def swap(draft: Draft, source: int, target: int) -> Failure:
         _bind_if_worn(draft, slot)
     if MAIN_HAND in (source, target) and (failure := clear_off_hand(draft)):
         return failure
-    return worn_together_failure(draft)
+    return worn_together_failure(draft, (source, target))
 
 
 def _bind_if_worn(draft: Draft, slot: int) -> None:
@@ -97,6 +97,8 @@ def split(draft: Draft, source: int, target: int, amount: int) -> Failure:
     if stack is None:
         return Failure.SLOT_IS_EMPTY
     if failure := lock_failure(stack):
+        return failure
+    if other is not None and (failure := lock_failure(other)):
         return failure
     if amount > stack.stack_count:
         return Failure.TRIED_TO_SPLIT_MORE_THAN_COUNT
@@ -201,6 +203,8 @@ def use(draft: Draft, slot: int) -> Failure:
         return Failure.CANT_DO_RIGHT_NOW
     if failure := requirement_failure(template, owner):
         return failure
+    if template.consumable and is_filled_bag(draft, slot):
+        return Failure.CAN_ONLY_DO_WITH_EMPTY_BAGS
     if template.consumable and item.stack_count == 1:
         draft.remove(slot)
         return Failure.OKAY
@@ -266,6 +270,4 @@ def take_back(draft: Draft, changes: Collection[SlotChange]) -> Failure:
             continue
         if failure := count_failure(draft, template, 0):
             return failure
-    if any(is_worn_in(slot) for slot in slots):
-        return worn_together_failure(draft)
-    return Failure.OKAY
+    return worn_together_failure(draft, [slot for slot in slots if is_worn_in(slot)])

@@ -1,6 +1,7 @@
 """Items come and go: onto partial stacks first, then into empty slots; sold and bought back.
 
-Each plan writes a draft and gives OKAY, or gives why not; the draft is then to be dropped.
+Each plan writes a draft and gives OKAY, or gives why not; the draft is then to be dropped. What the
+player does asks whether the player can; what the game gives and takes does not.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.slot_search import carried_ranges, find_stacks, is_carried, ranges_for
 from mmoinv.inventory.slots import BUYBACK, BUYBACK_SLOTS
 from mmoinv.inventory.templates import ItemTemplate
-from mmoinv.inventory.validation import count_failure, lock_failure
+from mmoinv.inventory.validation import count_failure, lock_failure, player_failure
 from mmoinv.records import InventoryItemData
 
 
@@ -137,6 +138,8 @@ def sell(draft: Draft, slot: int, amount: int | None = None) -> Failure:
 
     Part of a stack becomes a stack of its own, with a new guid.
     """
+    if failure := player_failure(draft.setting.owner):
+        return failure
     item = draft.get(slot)
     if item is not None and not is_carried(draft, slot):
         return Failure.CANT_DO_RIGHT_NOW
@@ -152,6 +155,8 @@ def sell(draft: Draft, slot: int, amount: int | None = None) -> Failure:
 
 def buy_back(draft: Draft, slot: int) -> Failure:
     """What was sold comes back from a buyback slot, as it was."""
+    if failure := player_failure(draft.setting.owner):
+        return failure
     index = slot - BUYBACK.start
     if not 0 <= index < len(draft.buyback):
         return Failure.SLOT_IS_EMPTY
@@ -172,6 +177,8 @@ def _numbered(items: Iterable[InventoryItemData]) -> tuple[InventoryItemData, ..
 def sort(draft: Draft) -> Failure:
     """Merge what stacks and put what is carried in order: by kind, entry and size, from the
     backpack's first slot on. Locked items and quivers stay as they are."""
+    if failure := player_failure(draft.setting.owner):
+        return failure
     slots = [slot for places in carried_ranges(draft) for slot in places]
     loose = [item for item in draft.items_in(slots) if not lock_failure(item)]
     locked = {item.slot for item in draft.items_in(slots) if lock_failure(item)}

@@ -3,7 +3,7 @@
 Each check gives an `InventoryChangeFailure`; OKAY is false. Checks change nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mmoinv.inventory.draft import Draft
 from mmoinv.inventory.owner import InventoryOwner
@@ -147,27 +147,34 @@ def combat_failure(owner: InventoryOwner, slot: int) -> Failure:
     return Failure.OKAY
 
 
-def worn_together_failure(draft: Draft) -> Failure:
-    """Whether what would be worn goes together: hands, quivers, items worn once only."""
-    main, off = draft.get(MAIN_HAND), draft.get(OFF_HAND)
-    if main is not None and off is not None:
-        template = draft.template(main.entry)
-        if template and template.inventory_type is InventoryType.TWO_HANDED_WEAPON:
-            return Failure.CANT_EQUIP_WITH_TWO_HANDED
-    quivers = 0
-    for bag in draft.items_in(BAG_PACK):
-        template = draft.template(bag.entry)
-        quivers += template is not None and template.inventory_type is InventoryType.QUIVER
-    if quivers > 1:
-        return Failure.CAN_EQUIP_ONLY_ONE_QUIVER
-    once: set[int] = set()
-    for item in draft.items_in(EQUIPMENT):
+def worn_together_failure(draft: Draft, slots: Iterable[int]) -> Failure:
+    """Whether what would be worn in some slots goes together with all else that is worn: hands,
+    quivers, items worn once only. What else is worn is not judged: it may be so since it was
+    loaded."""
+    for item in draft.items_in(slots):
         template = draft.template(item.entry)
-        if template is not None and template.flags and template.flags & UNIQUE_EQUIPPED:
-            if item.entry in once:
-                return Failure.ITEM_CANT_BE_EQUIPPED
-            once.add(item.entry)
+        if template is None:
+            continue
+        if item.slot in (MAIN_HAND, OFF_HAND) and _hands_too_full(draft):
+            return Failure.CANT_EQUIP_WITH_TWO_HANDED
+        if item.slot in BAG_PACK and template.inventory_type is InventoryType.QUIVER:
+            templates = [draft.template(bag.entry) for bag in draft.items_in(BAG_PACK)]
+            if sum(one is not None and one.inventory_type is _T.QUIVER for one in templates) > 1:
+                return Failure.CAN_EQUIP_ONLY_ONE_QUIVER
+        if (
+            item.slot in EQUIPMENT
+            and template.flags & UNIQUE_EQUIPPED
+            and sum(worn.entry == item.entry for worn in draft.items_in(EQUIPMENT)) > 1
+        ):
+            return Failure.ITEM_CANT_BE_EQUIPPED
     return Failure.OKAY
+
+
+def _hands_too_full(draft: Draft) -> bool:
+    main = draft.get(MAIN_HAND)
+    template = draft.template(main.entry) if main is not None else None
+    is_two_handed = template is not None and template.inventory_type is _T.TWO_HANDED_WEAPON
+    return is_two_handed and draft.get(OFF_HAND) is not None
 
 
 def unusable_equipment(draft: Draft) -> Iterator[tuple[InventoryItemData, Failure]]:
