@@ -32,7 +32,7 @@ from mmoinv.errors import (
 )
 from mmoinv.stores import DuplicateRowError, JoinEntry, open_store, store_for
 from mmoinv.stores.sqlite import SqliteStore
-from mmoinv.stores.sqlite_bulk import (
+from mmoinv.stores.sqlite.bulk import (
     APPLY_OPERATIONS,
     INDEXED,
     INSERT_ITEMS,
@@ -41,7 +41,7 @@ from mmoinv.stores.sqlite_bulk import (
     Bulk,
     _chunks,
 )
-from mmoinv.stores.sqlite_schema import check_sqlite_version
+from mmoinv.stores.sqlite.schema import check_sqlite_version
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def dependency(name: str, extra: str) -> Check:
 
 def sqlite() -> Check:
     """The SQLite that Python was built with."""
-    from mmoinv.stores.sqlite_schema import check_sqlite_version
+    from mmoinv.stores.sqlite.schema import check_sqlite_version
 
     try:
         check_sqlite_version()

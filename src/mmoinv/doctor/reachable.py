@@ -66,8 +66,8 @@ def database(url: str) -> Check:
 
 
 def _file(url: str, path: Path) -> Check:
-    from mmoinv.stores.sqlite_errors import store_error
-    from mmoinv.stores.sqlite_schema import SCHEMA_VERSION, inspect
+    from mmoinv.stores.sqlite.errors import store_error
+    from mmoinv.stores.sqlite.schema import SCHEMA_VERSION, inspect
 
     try:
         is_ours = inspect(str(path))

@@ -27,7 +27,7 @@ from mmoinv.stores.entries import (
     Outcome,
 )
 from mmoinv.stores.group import Stage, Steps, write_stage
-from mmoinv.stores.sqlite_bulk import (
+from mmoinv.stores.sqlite.bulk import (
     ITEM_COLUMNS,
     ROW_COLUMNS,
     ROWS_AS_TEXT,

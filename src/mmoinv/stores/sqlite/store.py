@@ -1,7 +1,7 @@
 """The SQLite store: one connection, used by one thread of its own.
 
 The event loop hops to the thread once a group. Every answered commit is on the disk (WAL,
-full sync). What happens inside a transaction is in `mmoinv.stores.sqlite_group`.
+full sync). What happens inside a transaction is in `mmoinv.stores.sqlite.group`.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
 from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
 from mmoinv.stores.committed import CACHED_CHARACTERS, CommittedInventories
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
-from mmoinv.stores.sqlite_errors import store_error
-from mmoinv.stores.sqlite_group import read_items, signed_number, write_entries
-from mmoinv.stores.sqlite_schema import check_sqlite_version, connect
+from mmoinv.stores.sqlite.errors import store_error
+from mmoinv.stores.sqlite.group import read_items, signed_number, write_entries
+from mmoinv.stores.sqlite.schema import check_sqlite_version, connect
 from mmoinv.stores.store import Session, StoreCounts, World
 
 T = TypeVar("T")

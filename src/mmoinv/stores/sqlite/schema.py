@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mmoinv.errors import ConfigurationError, SchemaVersionError
-from mmoinv.stores.sqlite_bulk import STATEMENT_CACHE_SIZE, prepare
+from mmoinv.stores.sqlite.bulk import STATEMENT_CACHE_SIZE, prepare
 
 SCHEMA_VERSION = 1
 OLDEST_SQLITE = (3, 37, 0)
