@@ -94,7 +94,7 @@ async def test_a_realm_at_work(tmp_path):
         assert await asyncio.to_thread(Path(f"{file}-wal").exists)
         found = await asyncio.to_thread(reachable.database, url)
         assert found.verdict is Verdict.OK, found
-        assert found.figures["schema_version"] == 1
+        assert found.figures["schema_version"] == "0002"
         found = await asyncio.to_thread(reachable.realm, "127.0.0.1", realm.port)
         assert found.verdict is Verdict.OK, found
         await realm.add_world("still-at-work")
@@ -159,11 +159,11 @@ def test_a_folder_that_may_not_be_written(tmp_path):
 
 def test_a_newer_schema(file, capsys):
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE mmoinv_meta SET value = '99' WHERE name = 'schema_version'")
+        connection.execute("UPDATE mmoinv_schema_version SET version_num = '0099'")
     before = file.read_bytes()
     assert main(["doctor", "--database", f"sqlite:///{file}"]) == 1
     text, remedy = remedy_of(capsys.readouterr().out, "✗", "database")
-    assert "version 99" in text
+    assert "version 0099" in text
     assert remedy.startswith("Use the newer mmoinv")
     assert file.read_bytes() == before
 

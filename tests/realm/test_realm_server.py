@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from realm_client import REPEATED, Client, commit_frame, item, until
+from sqlalchemy import text
 
 from mmoinv import codec
 from mmoinv.commits import CommitFlags, CurrencyDelta, ParticipantChanges
@@ -58,9 +59,9 @@ async def test_a_database_that_cannot_be_had(tmp_path: Path) -> None:
 
 async def test_another_schema_version_is_refused(realm: RealmServer, database_url: str) -> None:
     await realm.store._write(  # type: ignore[attr-defined]
-        lambda c: c.execute("UPDATE mmoinv_meta SET value = 9 WHERE name = 'schema_version'")
+        lambda c: c.execute(text("UPDATE mmoinv_schema_version SET version_num = '0099'"))
     )
-    with pytest.raises(SchemaVersionError, match="version 9"):
+    with pytest.raises(SchemaVersionError, match="version 0099"):
         await RealmServer(database_url, port=0).start()
 
 

@@ -68,7 +68,8 @@ ROW = {field.name: 0 for field in WIDE.fields} | {
 
 def test_what_a_row_can_hold() -> None:
     assert row_fault(ROW) == ""
-    assert row_fault(ROW | {"creator": -1}) == ""
+    assert row_fault(ROW | {"creator": 2**64 - 1}) == ""
+    assert "creator -1 is outside" in row_fault(ROW | {"creator": -1})
     assert "stack_count 65536 is outside" in row_fault(ROW | {"stack_count": 65536})
     assert "entry -1" in row_fault(ROW | {"entry": -1})
     assert "entry is 0" in row_fault(ROW | {"entry": 0})

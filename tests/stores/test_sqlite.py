@@ -4,11 +4,14 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
+from sqlalchemy import Connection
 from store_operations import (
     NONCE,
     WORLD,
@@ -43,10 +46,21 @@ from mmoinv.stores.sqlite.bulk import (
 )
 from mmoinv.stores.sqlite.schema import check_sqlite_version
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "realm.db"
+
+
+def raw(work: Callable[[sqlite3.Connection], T]) -> Callable[[Connection], T]:
+    """Work on sqlite3's own connection."""
+
+    def on_raw(connection: Connection) -> T:
+        return work(connection.connection.driver_connection)
+
+    return on_raw
 
 
 async def new_store(path: Path) -> SqliteStore:
@@ -58,7 +72,7 @@ async def new_store(path: Path) -> SqliteStore:
 
 async def damaged(store: SqliteStore, statement: str) -> SqliteStore:
     """The database as a new process finds it after something has damaged it."""
-    await store._write(lambda connection: connection.execute(statement))
+    await store._write(raw(lambda connection: connection.execute(statement)))
     await store.close()
     return await new_store(Path(store.path))
 
@@ -136,10 +150,12 @@ def test_chunks_carry_every_row(bulk: Bulk, rows: int) -> None:
 async def test_commits_are_on_the_disk_before_they_are_answered(path: Path) -> None:
     store = await new_store(path)
     settings = await store._read(
-        lambda connection: [
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("journal_mode", "synchronous")
-        ]
+        raw(
+            lambda connection: [
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("journal_mode", "synchronous")
+            ]
+        )
     )
     assert settings == ["wal", 2]
     await store.close()
@@ -164,17 +180,6 @@ async def test_an_item_without_a_guid_is_null(path: Path) -> None:
     assert await run(store, old_save(1, 7, item(23, 0), item(24, 0))) == [(0, [1])]
     assert await stored(store, 7) == {23: (100, 1, 0), 24: (100, 1, 0)}
     await store.close()
-
-
-async def test_another_schema_version_is_refused_and_left_alone(path: Path) -> None:
-    await (await new_store(path)).close()
-    for version, said in ((2, "newer mmoinv"), (0, "new file")):
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute(
-                "UPDATE mmoinv_meta SET value = ? WHERE name = 'schema_version'", (version,)
-            )
-        with pytest.raises(SchemaVersionError, match=said):
-            await SqliteStore(path).open()
 
 
 async def test_tables_of_others_are_left_alone(path: Path) -> None:
@@ -249,12 +254,12 @@ async def test_a_lock_of_someone_else_is_unavailable(path: Path) -> None:
 async def test_a_full_disk_is_unavailable_and_nothing_is_saved(path: Path) -> None:
     store = await new_store(path)
     await joined(store, 7)
-    pages = await store._read(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
-    await store._read(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    pages = await store._read(raw(lambda c: c.execute("PRAGMA page_count").fetchone()[0]))
+    await store._read(raw(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchone()))
     many = commit(1, changes(7, *(item(slot, slot) for slot in range(256, 1500))))
     with pytest.raises(StoreUnavailableError, match="make room"):
         await run(store, many)
-    await store._read(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone())
+    await store._read(raw(lambda c: c.execute("PRAGMA max_page_count = 100000").fetchone()))
     assert (await store.counts()).items == 0
     assert await run(store, many) == [(0, [1])]
     await store.close()
@@ -264,9 +269,11 @@ async def test_a_refusal_by_the_database_writes_nothing_of_the_group(path: Path)
     store = await new_store(path)
     await joined(store, 7, 8)
     await store._write(
-        lambda connection: connection.execute(
-            "CREATE TRIGGER no_cheese BEFORE INSERT ON character_inventory WHEN new.entry = 666 "
-            "BEGIN SELECT RAISE(ABORT, 'no cheese here'); END"
+        raw(
+            lambda connection: connection.execute(
+                "CREATE TRIGGER no_cheese BEFORE INSERT ON character_inventory WHEN new.entry = 666 "
+                "BEGIN SELECT RAISE(ABORT, 'no cheese here'); END"
+            )
         )
     )
     with pytest.raises(StoreDataError, match="no cheese here"):
@@ -282,8 +289,10 @@ async def test_a_key_that_is_there_already_is_told_apart(path: Path) -> None:
     store = await new_store(path)
     with pytest.raises(DuplicateRowError):
         await store._write(
-            lambda connection: connection.executemany(
-                "INSERT INTO applied_operation VALUES (?, 0)", [(5,), (5,)]
+            raw(
+                lambda connection: connection.executemany(
+                    "INSERT INTO applied_operation VALUES (?, 0)", [(5,), (5,)]
+                )
             )
         )
     await store.close()
@@ -303,13 +312,13 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_the_login_goes_on(path
         for slot, change in bad.items():
             connection.execute(f"UPDATE character_inventory SET {change} WHERE slot = {slot}")
 
-    await store._write(damage)
+    await store._write(raw(damage))
     assert contents(await store.read_items(guid)).keys() == {24, 27}
     (outcome,) = await store.write_group([JoinEntry(guid, WORLD, NONCE)])
     assert contents(outcome.items) == {24: (100, 1, 24), 27: (100, 1, 27)}
     assert outcome.set_aside == 4
     rows = await store._read(
-        lambda c: c.execute("SELECT slot, stored_row, reason FROM set_aside_item").fetchall()
+        raw(lambda c: c.execute("SELECT slot, stored_row, reason FROM set_aside_item").fetchall())
     )
     assert [slot for slot, _, _ in rows] == [23, 25, 26, 99999]
     assert json.loads(rows[0][1])["item_guid"] == 23
@@ -354,10 +363,10 @@ async def test_what_has_not_changed_is_not_written(path: Path, replace: bool) ->
     await joined(store, 7)
     items = [item(slot, slot) for slot in range(256, 296)]
     await run(store, commit(1, changes(7, *items)))
-    before = await store._read(lambda c: c.total_changes)
+    before = await store._read(raw(lambda c: c.total_changes))
     items[3] = item(259, 259, stack=5)
     assert await run(store, commit(2, changes(7, *items, version=1), replace=replace)) == [(0, [2])]
     # The record, the session and the applied operation.
-    assert await store._read(lambda c: c.total_changes) - before == 3
+    assert await store._read(raw(lambda c: c.total_changes)) - before == 3
     assert (await stored(store, 7))[259] == (100, 5, 259)
     await store.close()

@@ -66,8 +66,11 @@ def database(url: str) -> Check:
 
 
 def _file(url: str, path: Path) -> Check:
+    from sqlalchemy.exc import DBAPIError
+
+    from mmoinv.stores.schema import SCHEMA_VERSION
     from mmoinv.stores.sqlite.errors import store_error
-    from mmoinv.stores.sqlite.schema import SCHEMA_VERSION, inspect
+    from mmoinv.stores.sqlite.schema import inspect
 
     try:
         is_ours = inspect(str(path))
@@ -75,7 +78,7 @@ def _file(url: str, path: Path) -> Check:
         path.open("r+b").close()
     except SchemaVersionError as error:
         return refused("database", error, "Give the realm a database of its own.")
-    except sqlite3.Error as error:
+    except (DBAPIError, sqlite3.Error) as error:
         remedy = "Check the path, and restore the file from a backup."
         return refused("database", store_error(error, str(path)), remedy)
     except OSError as error:

@@ -6,19 +6,37 @@ plain from the arrays, the stage is cut until it is. `write_stage` is a generato
 except for the refused ones and protocol 3.
 """
 
-from collections.abc import Generator, Iterable
-from itertools import pairwise
+from collections.abc import Generator, Iterable, Sequence
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from mmoinv.commits import Commits, join_commits
 from mmoinv.stores.committed import CommittedInventories
-from mmoinv.stores.entries import CommitEntry, CommitOutcome, MintGuids, Verdict
+from mmoinv.stores.entries import (
+    CommitEntry,
+    CommitOutcome,
+    Entry,
+    JoinEntry,
+    JoinOutcome,
+    JoinRefused,
+    LeaveEntry,
+    LeaveOutcome,
+    MintGuids,
+    Outcome,
+    Verdict,
+)
 from mmoinv.stores.part import Mask, Part
 from mmoinv.stores.steps import NO_GUIDS, Look, Seen, Write
 
 Steps = Generator[Look | Write, Seen | None, None]
+Joins = list[JoinEntry]
+"""Joins of characters of which none comes twice."""
+Joined = list[JoinOutcome | JoinRefused]
+GroupSteps = Generator[
+    Look | Write | Joins | LeaveEntry, Seen | Joined | LeaveOutcome | None, list[Outcome]
+]
 
 
 class Stage:
@@ -66,6 +84,51 @@ class Stage:
             operation += operations
             participant += participants
         return result
+
+
+def write_entries(
+    entries: Sequence[Entry], mint_guids: MintGuids, committed: CommittedInventories
+) -> GroupSteps:
+    """One group: the outcome of each entry, in order. Adjacent commits are one stage.
+
+    Yields a `Look` (send it what was `Seen`), a `Write` (send it nothing), `Joins` or a
+    `LeaveEntry` (send it what `mmoinv.stores.sessions` says).
+    """
+    outcomes: list[Outcome] = []
+    for kind, run in groupby(entries, type):
+        if kind is CommitEntry:
+            stage = Stage((entry for entry in run if isinstance(entry, CommitEntry)), committed)
+            yield from write_stage(stage, mint_guids)
+            outcomes.extend(stage.outcomes())
+        elif kind is JoinEntry:
+            for joins in _each_once(entry for entry in run if isinstance(entry, JoinEntry)):
+                joined = yield joins
+                assert isinstance(joined, list)
+                for entry, outcome in zip(joins, joined, strict=True):
+                    if isinstance(outcome, JoinOutcome):
+                        committed.keep_joined(entry.character_guid, outcome)
+                outcomes.extend(joined)
+        else:
+            for leaving in run:
+                assert isinstance(leaving, LeaveEntry)
+                left = yield leaving
+                assert isinstance(left, LeaveOutcome)
+                outcomes.append(left)
+                committed.drop(np.array([leaving.character_guid], np.uint64))
+    return outcomes
+
+
+def _each_once(entries: Iterable[JoinEntry]) -> list[Joins]:
+    """The joins in order, cut wherever a character comes again."""
+    result: list[Joins] = []
+    seen: set[int] = set()
+    for entry in entries:
+        if not result or entry.character_guid in seen:
+            result.append([])
+            seen.clear()
+        result[-1].append(entry)
+        seen.add(entry.character_guid)
+    return result
 
 
 def write_stage(stage: Stage, mint_guids: MintGuids) -> Steps:

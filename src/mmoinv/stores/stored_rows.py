@@ -5,29 +5,65 @@ character's login; it is told apart here, so that it can be set aside. Knows no 
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from mmoinv.records import INVENTORY_ITEM, WIDE, Batch, Fault, fault_sentence, is_buyback
+from mmoinv.stores.tables import ROW_COLUMNS
 
-U64_FIELDS = frozenset(field.name for field in WIDE.fields if field.size == 8)
-"""Kept as two's complement: every stored integer is a value of theirs."""
+Row = tuple[int | None, ...]
+"""A stored row, in the order of `ROW_COLUMNS`; a u64 as people know it."""
 
 
-def readable_items(columns: Mapping[str, npt.NDArray[np.int64]]) -> Batch | None:
-    """A slot-sorted `INVENTORY_ITEM` batch of stored columns, or None if any row is bad.
+class BadRow(NamedTuple):
+    """A row that cannot be a record: its values by column, and why."""
 
-    ``columns`` has an i64 array for each field of the record, all of one length.
-    """
-    items = np.empty(len(columns["slot"]), INVENTORY_ITEM)
+    values: Mapping[str, Any]
+    reason: str
+
+
+def inventories(
+    rows: Mapping[int, Sequence[Row]],
+) -> dict[int, tuple[Batch, list[BadRow]]]:
+    """Each character's slot-sorted `INVENTORY_ITEM` batch, and the rows that are no records."""
+    return {guid: inventory(of_one) for guid, of_one in rows.items()}
+
+
+def inventory(rows: Sequence[Row]) -> tuple[Batch, list[BadRow]]:
+    """The slot-sorted batch of one character's rows, and those that are no records."""
+    items = _readable(rows)
+    if items is not None:
+        return items, []
+    good, bad = [], []
+    for row in rows:
+        values = dict(zip(ROW_COLUMNS, row, strict=True))
+        reason = row_fault(values)
+        if reason:
+            bad.append(BadRow(values, reason))
+        else:
+            good.append(row)
+    items = _readable(good)
+    assert items is not None
+    return items, bad
+
+
+def _readable(rows: Sequence[Row]) -> Batch | None:
+    """All of them as a batch, or None if any is bad."""
+    items = np.zeros(len(rows), INVENTORY_ITEM)
+    if not rows:
+        return items
+    columns = dict(zip(ROW_COLUMNS, zip(*rows, strict=True), strict=True))
+    columns["item_guid"] = tuple(value or 0 for value in columns["item_guid"])
     for field in WIDE.fields:
-        values = columns[field.name]
-        if field.name not in U64_FIELDS and ((values < 0) | (values > field.limit)).any():
+        try:
+            values = np.array(columns[field.name], np.uint64 if field.size == 8 else np.int64)
+        except (OverflowError, TypeError, ValueError):
             return None
-        items[field.name] = values.view(np.uint64)
+        if ((values < 0) | (values > field.limit)).any():
+            return None
+        items[field.name] = values
     if (items["entry"] == 0).any() or (items["stack_count"] == 0).any():
         return None
     slots = items["slot"]
@@ -44,7 +80,7 @@ def row_fault(row: Mapping[str, Any]) -> str:
             continue
         if not isinstance(value, int):
             return f"{field.name} {value!r} is not a whole number"
-        if field.name not in U64_FIELDS and not 0 <= value <= field.limit:
+        if not 0 <= value <= field.limit:
             return f"{field.name} {value} is outside 0..{field.limit}"
     fault = Fault.NONE
     if row["entry"] == 0:

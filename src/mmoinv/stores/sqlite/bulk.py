@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.records import WIDE, Batch
+from mmoinv.records import Batch
 from mmoinv.stores.steps import (
     NO_GUIDS,
     NO_ITEMS,
@@ -26,16 +26,13 @@ from mmoinv.stores.steps import (
     U64Array,
     Write,
 )
+from mmoinv.stores.tables import COLUMN_SIZES, ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
-ITEM_COLUMNS = tuple(field.name for field in WIDE.fields)
-ROW_COLUMNS = ("character_guid", "slot", *(name for name in ITEM_COLUMNS if name != "slot"))
-"""The columns of character_inventory in the order of the table."""
-_SIZES = {"character_guid": 8} | {field.name: field.size for field in WIDE.fields}
-ROW_IS_U64 = np.array([_SIZES[name] == 8 for name in ROW_COLUMNS])
+ROW_IS_U64 = np.array([COLUMN_SIZES[name] == 8 for name in ROW_COLUMNS])
 """One bool a column of `ROW_COLUMNS`: whether any stored integer is a value of it."""
-ROW_LIMITS = np.array([2 ** (8 * min(_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
+ROW_LIMITS = np.array([2 ** (8 * min(COLUMN_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
 """The largest value of each column that is not a u64."""
 MAX_ROWS = 256
 """Rows of one statement; the sizes are the powers of two up to it."""

@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from sqlalchemy.exc import DBAPIError
+
 from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
 from mmoinv.stores.store import DuplicateRowError
 
@@ -26,8 +28,11 @@ _REMEDIES = {
 _DUPLICATE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 
 
-def store_error(error: sqlite3.Error, path: str) -> StoreError:
-    """The `StoreError` that says the same, with the remedy where one is known."""
+def store_error(error: Exception, path: str) -> StoreError:
+    """The `StoreError` that says the same, with the remedy where one is known; for an error of
+    sqlite3, or of SQLAlchemy around one."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig if isinstance(error.orig, Exception) else error
     # Errors of the Python module itself carry no code.
     extended_code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
     code = extended_code & 0xFF

@@ -1,4 +1,4 @@
-"""Opens an SQLite file, creates the schema in an empty one, refuses any other version.
+"""Opens an SQLite file; the schema in it is that of `mmoinv.stores.schema`.
 
 Two processes may do so at once. Runs on the thread that will use the connection.
 """
@@ -6,13 +6,15 @@ Two processes may do so at once. Runs on the thread that will use the connection
 import sqlite3
 import time
 from contextlib import closing
-from importlib.resources import files
 from pathlib import Path
 
-from mmoinv.errors import ConfigurationError, SchemaVersionError
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import StaticPool
+
+from mmoinv.errors import ConfigurationError
+from mmoinv.stores.schema import is_current, require_current
 from mmoinv.stores.sqlite.bulk import STATEMENT_CACHE_SIZE, prepare
 
-SCHEMA_VERSION = 1
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables."""
 CACHE_KIB = 65536
@@ -65,19 +67,16 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
             time.sleep(0.01)
 
 
-def _create_or_check(connection: sqlite3.Connection, path: str) -> None:
-    connection.execute("BEGIN IMMEDIATE")
+def _create_or_check(raw: sqlite3.Connection, path: str) -> None:
     try:
-        names = _names(connection)
-        if "mmoinv_meta" in names:
-            _check_version(connection, path)
-        else:
-            _create(connection, path, names)
-        prepare(connection)
-        connection.execute("COMMIT")
+        with engine_around(raw).connect() as connection:
+            raw.execute("BEGIN IMMEDIATE")
+            require_current(connection, f"sqlite:///{path}")
+            prepare(raw)
+            raw.execute("COMMIT")
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
 
 
 def inspect(path: str) -> bool:
@@ -89,59 +88,21 @@ def inspect(path: str) -> bool:
     # nothing waits in it and the file alone says everything.
     file = Path(path).resolve()
     mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
-    with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as connection:
-        names = _names(connection)
-        if "mmoinv_meta" in names:
-            _check_version(connection, path)
-            return True
-        _check_clashes(names, path)
-        return False
+    with (
+        closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as raw,
+        engine_around(raw).connect() as connection,
+    ):
+        return is_current(connection, f"sqlite:///{path}")
 
 
-def _names(connection: sqlite3.Connection) -> set[str]:
-    statement = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view', 'index')"
-    return {name for (name,) in connection.execute(statement)}
-
-
-def _check_version(connection: sqlite3.Connection, path: str) -> None:
-    row = connection.execute(
-        "SELECT value FROM mmoinv_meta WHERE name = 'schema_version'"
-    ).fetchone()
-    found = int(row[0]) if row else 0
-    if found == SCHEMA_VERSION:
-        return
-    if found > SCHEMA_VERSION:
-        remedy = "Use the newer mmoinv that wrote it; nothing was changed."
-    else:
-        remedy = "Start with a new file, or use the mmoinv that wrote it; nothing was changed."
-    raise SchemaVersionError(
-        f"database {path}: its schema is of version {found}, this mmoinv speaks version "
-        f"{SCHEMA_VERSION}. {remedy}"
+def engine_around(raw: sqlite3.Connection) -> Engine:
+    """SQLAlchemy on one open connection, which stays whoever's it is."""
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
     )
-
-
-def _check_clashes(names: set[str], path: str) -> None:
-    with closing(sqlite3.connect(":memory:")) as blank:
-        blank.executescript(schema_text())
-        ours = {name for (name,) in blank.execute("SELECT name FROM sqlite_schema")}
-    clashing = sorted(name for name in ours & names if not name.startswith("sqlite_"))
-    if clashing:
-        raise SchemaVersionError(
-            f"database {path}: {', '.join(clashing)} of someone else stands where mmoinv's "
-            "tables go. Give the realm a database of its own; nothing was changed."
-        )
-
-
-def _create(connection: sqlite3.Connection, path: str, names: set[str]) -> None:
-    _check_clashes(names, path)
-    statement = ""
-    for line in schema_text().splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            connection.execute(statement)
-            statement = ""
-
-
-def schema_text() -> str:
-    """The statements that create the schema."""
-    return files("mmoinv.stores").joinpath("schema.sql").read_text("utf-8")
+    # Its first look at a connection ends with a rollback: now, not inside of a transaction.
+    engine.connect().close()
+    return engine
