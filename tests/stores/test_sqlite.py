@@ -271,8 +271,8 @@ async def test_a_refusal_by_the_database_writes_nothing_of_the_group(path: Path)
     await store._write(
         raw(
             lambda connection: connection.execute(
-                "CREATE TRIGGER no_cheese BEFORE INSERT ON character_inventory WHEN new.entry = 666 "
-                "BEGIN SELECT RAISE(ABORT, 'no cheese here'); END"
+                "CREATE TRIGGER no_cheese BEFORE INSERT ON character_inventory "
+                "WHEN new.entry = 666 BEGIN SELECT RAISE(ABORT, 'no cheese here'); END"
             )
         )
     )
