@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mmoinv import codec
-from mmoinv.cli import EXAMPLE_HEX as EXAMPLE
 from mmoinv.cli import main
+from mmoinv.cli.explain import EXAMPLE_HEX as EXAMPLE
 from mmoinv.commits import CurrencyDelta, ParticipantChanges
 from mmoinv.records import WIDE, InventoryItemData, batch_of, slots_of
 from mmoinv.wire.packets import LogonChallengeAnswer

@@ -1,0 +1,40 @@
+"""``mmoinv doctor``: whether the installation is well. What it looks at: `mmoinv.doctor`."""
+
+import argparse
+
+from mmoinv.cli.arguments import Commands, Formatter, add_database, add_verbose, address_of
+
+
+def add_doctor(commands: Commands) -> None:
+    """The arguments of ``mmoinv doctor``."""
+    command = commands.add_parser(
+        "doctor",
+        help="say what is installed, what is reachable and how quick the disk is",
+        description="Look at this installation and say, line by line, what is well and what is\n"
+        "not, with the remedy: versions, the codec in use and why, the event loop, the limit of\n"
+        "open files, how long the disk takes to sync and what that means for saves a second.\n"
+        "Changes nothing. Exit code 1 if something that is needed failed; a warning (!) is\n"
+        "no failure.",
+        epilog=(
+            "examples:\n"
+            "  mmoinv doctor\n"
+            "      the installation, and the disk of this folder\n"
+            "  mmoinv doctor --database sqlite:///realm.db\n"
+            "      whether a realm could use the database, and the disk that it is on\n"
+            "  mmoinv doctor --realm 127.0.0.1:6280 --json\n"
+            "      whether a realm listens there; everything as JSON, for programs\n"
+        ),
+        formatter_class=Formatter,
+    )
+    add_database(command, None)
+    command.add_argument("--realm", metavar="HOST:PORT", help="a realm that should be running")
+    command.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_verbose(command)
+    command.set_defaults(run=_run_doctor)
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from mmoinv import doctor
+
+    realm = address_of(options.realm) if options.realm else None
+    return doctor.run(options.database, realm, as_json=options.json)
