@@ -305,3 +305,9 @@ def test_every_remedy_is_the_line_below():
         check = Check("codec", verdict, "text", "" if verdict is Verdict.OK else "remedy")
         shown = report.lines(check, report.MARKS)
         assert [line.strip() for line in shown[1:]] == ([check.remedy] if check.remedy else [])
+
+
+def test_the_database_of_the_environment(file, capsys, monkeypatch):
+    monkeypatch.setenv("MMOINV_DATABASE_URL", f"sqlite:///{file}")
+    assert main(["doctor"]) == 0
+    assert f"sqlite:///{file} opens" in capsys.readouterr().out

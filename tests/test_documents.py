@@ -13,7 +13,7 @@ import tours
 
 from mmoinv.loadtest import report, throughput
 from mmoinv.realm import RealmLimits
-from mmoinv.stores.sqlite import SqliteStore
+from mmoinv.stores import StoreSettings
 from mmoinv.world import AutosaveSettings, RealmConnector
 
 DOCUMENTS = sorted([*tours.ROOT.glob("*.md"), *(tours.ROOT / "docs").glob("*.md")])
@@ -81,7 +81,10 @@ def test_tuning_has_every_setting_of_the_connector_and_the_store():
         field.name: getattr(autosave, field.name) for field in fields(AutosaveSettings)
     }
     assert tuning_table("RealmConnector") == defaults(RealmConnector)
-    assert tuning_table("SqliteStore") == defaults(SqliteStore)
+    settings = StoreSettings()
+    assert tuning_table("StoreSettings") == {
+        field.name: getattr(settings, field.name) for field in fields(StoreSettings)
+    }
 
 
 def test_tuning_has_every_variable():

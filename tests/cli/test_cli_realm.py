@@ -1,5 +1,6 @@
 """``mmoinv realm``: starts, stops, and what it refuses."""
 
+import os
 import re
 import signal
 import socket
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from mmoinv.cli import main
+from mmoinv.config import load
+from mmoinv.realm import RealmLimits, RealmServer
+from mmoinv.stores import StoreSettings
+from mmoinv.stores.sqlite import SqliteStore
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,62 @@ def test_the_realm_stops_cleanly(tmp_path: Path, number):
     assert process.returncode == 0
     assert output.endswith("Stopped.\n")
     assert "Traceback" not in errors
+
+
+def test_settings_from_everywhere_are_those_that_the_realm_runs_with(tmp_path: Path):
+    file = tmp_path / "realm.toml"
+    file.write_text(
+        "[realm]\nhost = 'localhost'\nport = 1\nlog_level = 'warning'\n"
+        f"[database]\nurl = 'sqlite:///{tmp_path / 'realm.db'}'\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmoinv", "realm", "--config", str(file), "--port", "0"],
+        env={**os.environ, "MMOINV_REALM_HOST": "127.0.0.1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert re.search(r"listens on 127\.0\.0\.1:\d{2,}, its database is .*realm\.db", said), errors
+    assert (tmp_path / "realm.db").exists()
+    # What is logged at the start is information.
+    assert errors == ""
+
+
+def test_limits_and_store_settings_reach_the_realm(tmp_path: Path, monkeypatch):
+    made: list[RealmServer] = []
+
+    class Remembered(RealmServer):
+        async def start(self) -> None:
+            made.append(self)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmoinv.realm.RealmServer", Remembered)
+    monkeypatch.setenv("MMOINV_LIMITS_RETRY_S", "3")
+    monkeypatch.setenv("MMOINV_DATABASE_LOCK_TIMEOUT_S", "0.5")
+    monkeypatch.setenv("MMOINV_DATABASE_URL", f"sqlite:///{tmp_path / 'realm.db'}")
+    assert main(["realm", "--port", "0"]) == 130
+    assert made[0]._limits == RealmLimits(retry_s=3.0)
+    assert isinstance(made[0].store, SqliteStore)
+    assert made[0].store.settings == StoreSettings(lock_timeout_s=0.5)
+
+
+def test_what_is_shown_is_what_is_in_force(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("MMOINV_LIMITS_GATHER_S", "0.25")
+    assert main(["realm", "--show-config", "--port", "6281"]) == 0
+    shown = capsys.readouterr().out
+    file = tmp_path / "realm.toml"
+    file.write_text(shown)
+    config = load(file, {})
+    assert (config.port, config.limits.gather_s) == (6281, 0.25)
+    assert "MMOINV_LIMITS_GATHER_S" in shown
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_wrong_file_is_refused(refusal, tmp_path: Path):
+    (tmp_path / "realm.toml").write_text("[realm]\nprot = 1\n")
+    assert "did you mean port?" in refusal(["realm", "--config", "realm.toml"])
+    assert "no.toml" in refusal(["realm", "--config", "no.toml"])

@@ -39,3 +39,16 @@ def test_a_secret_from_a_file(tmp_path, capsys):
 )
 def test_a_wrong_argument_is_one_message_and_exit_code_2(arguments, said, refusal):
     assert said in refusal(arguments)
+
+
+def test_the_database_of_the_environment(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMOINV_DATABASE_URL", "sqlite:///here.db")
+    assert main(["world", "add", "w"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["here.db"]
+    assert main(["world", "list", "--database", "sqlite:///there.db"]) == 0
+    assert "No world" in capsys.readouterr().out
+    monkeypatch.delenv("MMOINV_DATABASE_URL")
+    assert main(["world", "list"]) == 0
+    assert "No world" in capsys.readouterr().out
+    assert (tmp_path / "realm.db").exists()

@@ -25,6 +25,7 @@ from mmoinv.stores import (
     LeaveOutcome,
     Verdict,
 )
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sqlite import SqliteStore
 
 
@@ -32,7 +33,7 @@ class Writer:
     """A `GroupCommit` with its surroundings, and the answers by entry."""
 
     def __init__(self, path: Path, limits: RealmLimits) -> None:
-        self.store = SqliteStore(path, busy_timeout_s=0.02)
+        self.store = SqliteStore(path, StoreSettings(lock_timeout_s=0.02))
         self.tally = Tally()
         self.mint = NumberMint(99)
         self.writer = GroupCommit(self.store, self.mint, limits, self.tally)

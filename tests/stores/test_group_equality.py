@@ -25,6 +25,7 @@ from store_operations import (
 from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import Fault
 from mmoinv.stores import CommitEntry, CommitOutcome, Store, part
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sqlite import SqliteStore
 
 CHARACTERS = [1, 2**63 - 1, 2**63, 2**64 - 2]
@@ -176,8 +177,8 @@ def databases(
     patch.setattr(part, "WHOLE_FROM_ITEMS", whole_from)
     with asyncio.Runner() as runner:
         stores = [
-            SqliteStore(folder / "group.db", cached_characters=cached),
-            SqliteStore(folder / "single.db", cached_characters=0),
+            SqliteStore(folder / "group.db", StoreSettings(cached_characters=cached)),
+            SqliteStore(folder / "single.db", StoreSettings(cached_characters=0)),
         ]
         for store in stores:
             runner.run(store.open())

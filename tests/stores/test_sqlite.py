@@ -34,6 +34,7 @@ from mmoinv.errors import (
     StoreUnavailableError,
 )
 from mmoinv.stores import DuplicateRowError, JoinEntry, open_store, store_for
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sqlite import SqliteStore
 from mmoinv.stores.sqlite.bulk import (
     APPLY_OPERATIONS,
@@ -64,7 +65,7 @@ def raw(work: Callable[[sqlite3.Connection], T]) -> Callable[[Connection], T]:
 
 
 async def new_store(path: Path) -> SqliteStore:
-    store = SqliteStore(path, busy_timeout_s=0.2)
+    store = SqliteStore(path, StoreSettings(lock_timeout_s=0.2))
     await store.open()
     await store.add_world("world-1", "verifier")
     return store

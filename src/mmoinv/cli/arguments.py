@@ -4,6 +4,7 @@ Imports nothing of mmoinv but its errors: ``--help`` must work without codec and
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ else:
     Commands = argparse._SubParsersAction
 
 DEFAULT_DATABASE = "sqlite:///realm.db"
+DATABASE_VARIABLE = "MMOINV_DATABASE_URL"
 Formatter = argparse.RawDescriptionHelpFormatter
 
 
@@ -24,15 +26,19 @@ def add_verbose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--verbose", action="store_true", help="show where an error comes from")
 
 
-def add_database(command: argparse.ArgumentParser, default: str | None) -> None:
-    """``--database``."""
-    shown = f" (default: {default})" if default else ""
+def add_database(command: argparse.ArgumentParser, otherwise: str) -> None:
+    """``--database``; ``otherwise``, for the help, is what holds without it and the variable."""
     command.add_argument(
         "--database",
         metavar="URL",
-        default=default,
-        help=f"sqlite:///file.db, or sqlite:////absolute/file.db{shown}",
+        help="sqlite:///file.db, or sqlite:////absolute/file.db "
+        f"(default: {DATABASE_VARIABLE}, else {otherwise})",
     )
+
+
+def database_of(options: argparse.Namespace) -> str | None:
+    """What ``--database`` or the environment says; None if neither does."""
+    return options.database or os.environ.get(DATABASE_VARIABLE) or None
 
 
 def codec_name() -> str:

@@ -2,7 +2,14 @@
 
 import argparse
 
-from mmoinv.cli.arguments import Commands, Formatter, add_database, add_verbose, address_of
+from mmoinv.cli.arguments import (
+    Commands,
+    Formatter,
+    add_database,
+    add_verbose,
+    address_of,
+    database_of,
+)
 
 
 def add_doctor(commands: Commands) -> None:
@@ -26,7 +33,7 @@ def add_doctor(commands: Commands) -> None:
         ),
         formatter_class=Formatter,
     )
-    add_database(command, None)
+    add_database(command, "none")
     command.add_argument("--realm", metavar="HOST:PORT", help="a realm that should be running")
     command.add_argument("--json", action="store_true", help="print JSON instead of lines")
     add_verbose(command)
@@ -37,4 +44,4 @@ def _run_doctor(options: argparse.Namespace) -> int:
     from mmoinv import doctor
 
     realm = address_of(options.realm) if options.realm else None
-    return doctor.run(options.database, realm, as_json=options.json)
+    return doctor.run(database_of(options), realm, as_json=options.json)

@@ -6,6 +6,8 @@ import contextlib
 import logging
 import signal
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmoinv import __version__, loops
 from mmoinv.cli.arguments import (
@@ -17,7 +19,9 @@ from mmoinv.cli.arguments import (
     codec_name,
 )
 
-DEFAULT_PORT = 6280
+if TYPE_CHECKING:
+    from mmoinv.config import RealmConfig
+
 STATUS_EVERY_S = 10.0
 SWITCH_INTERVAL_S = 0.0005
 """How soon the database's thread hands the interpreter back to the realm's event loop."""
@@ -31,37 +35,59 @@ def add_realm(commands: Commands) -> None:
         description="Run the realm server: it owns the database and answers world servers.\n"
         "An empty database is set up by itself. Ctrl-C finishes what has come in, answers it\n"
         "and stops.",
-        epilog="example:\n  mmoinv realm --database sqlite:///realm.db --port 6280",
+        epilog=(
+            "examples:\n"
+            "  mmoinv realm --database sqlite:///realm.db --port 6280\n"
+            "  mmoinv realm --show-config > realm.toml\n"
+            "      every setting there is, with its meaning; what is not given here is taken from\n"
+            "      the environment (MMOINV_REALM_PORT and so on), then from the file\n"
+            "  mmoinv realm --config realm.toml\n"
+        ),
         formatter_class=Formatter,
     )
-    add_database(command, DEFAULT_DATABASE)
+    add_database(command, f"that of --config, else {DEFAULT_DATABASE}")
+    # The defaults are those of `mmoinv.config`, which help must do without.
+    command.add_argument("--host", help="loopback only, until there is TLS (default: 127.0.0.1)")
+    command.add_argument("--port", type=int, help="0: any free one (default: 6280)")
     command.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="loopback only, until there is TLS (default: %(default)s)",
+        "--log-level", choices=("debug", "info", "warning", "error"), help="default: info"
     )
     command.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="0: any free one (default: %(default)s)"
+        "--config", metavar="FILE", type=Path, help="read settings from a TOML file"
     )
     command.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="info",
-        help="default: %(default)s",
+        "--show-config",
+        action="store_true",
+        help="print the settings in force as such a file, each with its meaning and where it "
+        "comes from, and do nothing else",
     )
     add_verbose(command)
     command.set_defaults(run=_run_realm)
 
 
 def _run_realm(options: argparse.Namespace) -> int:
+    from mmoinv.config import as_toml, load
+
+    config = load(
+        options.config,
+        arguments={
+            "realm.host": options.host,
+            "realm.port": options.port,
+            "realm.log_level": options.log_level,
+            "database.url": options.database,
+        },
+    )
+    if options.show_config:
+        print(as_toml(config), end="")
+        return 0
     logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s"
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s"
     )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return loops.run(_serve(options))
+    return loops.run(_serve(config))
 
 
-async def _serve(options: argparse.Namespace) -> int:
+async def _serve(config: "RealmConfig") -> int:
     from mmoinv.realm import RealmServer
 
     stop = asyncio.Event()
@@ -70,10 +96,17 @@ async def _serve(options: argparse.Namespace) -> int:
         # Windows has neither add_signal_handler nor SIGTERM; Ctrl-C cancels the main task there.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(getattr(signal, name), stop.set)
-    async with RealmServer(options.database, host=options.host, port=options.port) as realm:
+    server = RealmServer(
+        config.database,
+        host=config.host,
+        port=config.port,
+        limits=config.limits,
+        store_settings=config.store,
+    )
+    async with server as realm:
         print(
             f"mmoinv {__version__} ({codec_name()} codec): the realm listens on "
-            f"{options.host}:{realm.port}, its database is {options.database}. Ctrl-C stops it.",
+            f"{realm.host}:{realm.port}, its database is {realm.store.url}. Ctrl-C stops it.",
             flush=True,
         )
         before = 0

@@ -10,6 +10,7 @@ from mmoinv.cli.arguments import (
     Formatter,
     add_database,
     add_verbose,
+    database_of,
     secret_in,
 )
 
@@ -49,7 +50,8 @@ def add_world(commands: Commands) -> None:
 
 def _run_world_add(options: argparse.Namespace) -> int:
     secret = secret_in(options.secret_file) if options.secret_file else None
-    shown, is_new = asyncio.run(_add_world_to(options.database, options.name, secret))
+    database = database_of(options) or DEFAULT_DATABASE
+    shown, is_new = asyncio.run(_add_world_to(database, options.name, secret))
     if not is_new:
         print(f"World {options.name!r} was there already: its earlier secret is void.")
     if secret is not None:
@@ -70,7 +72,7 @@ async def _add_world_to(database: str, name: str, secret: str | None) -> tuple[s
 
 
 def _run_world_list(options: argparse.Namespace) -> int:
-    names = asyncio.run(_world_names(options.database))
+    names = asyncio.run(_world_names(database_of(options) or DEFAULT_DATABASE))
     if not names:
         print("No world may log on yet. Add one: mmoinv world add NAME --database URL")
     for name in names:

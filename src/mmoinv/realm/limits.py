@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from mmoinv.stores.settings import DAY_S, check_bounds
+
+CENTURY_S = 36_525 * DAY_S
+
 
 @dataclass(frozen=True, slots=True)
 class RealmLimits:
@@ -28,3 +32,14 @@ class RealmLimits:
     keep_operations_s: float = 30 * 86400.0
     """How long it is remembered that an operation was applied: for so long a world may send it
     again and it is not applied twice."""
+
+    def check(self) -> None:
+        """`ConfigurationError` if a value cannot be."""
+        check_bounds(
+            self,
+            (1, 2**40),
+            (0.0, DAY_S),
+            gather_s=(0.0, 10.0),
+            # Shorter than a link may be cut off, it would not keep what it is for.
+            keep_operations_s=(60.0, CENTURY_S),
+        )

@@ -20,7 +20,7 @@ from mmoinv.realm.retention import forget_old_operations
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import RealmStatistics, Tally
 from mmoinv.realm.worlds import add_world
-from mmoinv.stores import Store, store_for
+from mmoinv.stores import Store, StoreSettings, store_for
 
 log = logging.getLogger("mmoinv.realm")
 
@@ -31,8 +31,8 @@ TICK_S = 1.0
 class RealmServer:
     """The realm server of one database.
 
-    ``database_url`` as `mmoinv.stores.store_for` takes it; ``port`` 0 takes a free one. Wrong
-    arguments raise `ConfigurationError`; `start` raises it too if the port cannot be had, and
+    ``database_url`` and ``store_settings`` as `mmoinv.stores.store_for` takes them; ``port`` 0
+    takes a free one. Wrong arguments raise `ConfigurationError`; `start` raises it too if the port cannot be had, and
     a `StoreError` if the database cannot.
     """
 
@@ -42,6 +42,7 @@ class RealmServer:
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         limits: RealmLimits | None = None,
+        store_settings: StoreSettings | None = None,
     ) -> None:
         _check_loopback(host)
         if not 0 <= port <= 65535:
@@ -49,7 +50,8 @@ class RealmServer:
         self.host = host
         self._port = port
         self._limits = limits or RealmLimits()
-        self._store = store_for(database_url)
+        self._limits.check()
+        self._store = store_for(database_url, store_settings)
         self._tally = Tally()
         self._parts: RealmParts | None = None
         self._server: asyncio.Server | None = None

@@ -13,6 +13,7 @@ from mmoinv.stores.entries import (
     Outcome,
     Verdict,
 )
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.store import DuplicateRowError, Session, Store, StoreCounts, World
 from mmoinv.stores.urls import open_store, store_for
 
@@ -31,6 +32,7 @@ __all__ = [
     "Session",
     "Store",
     "StoreCounts",
+    "StoreSettings",
     "Verdict",
     "World",
     "open_store",

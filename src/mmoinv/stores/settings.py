@@ -1,9 +1,12 @@
 """The settings of a store: connections, timeouts, memory."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.stores.committed import CACHED_CHARACTERS
+
+DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,22 @@ class StoreSettings:
 
     def check(self) -> None:
         """`ConfigurationError` if a value cannot be."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            low = 0 if field.name == "cached_characters" else 1 if field.type is int else 0.001
-            if value < low:
-                raise ConfigurationError(f"{field.name} = {value}: at least {low}")
+        check_bounds(self, (1, 1000), (0.001, DAY_S), cached_characters=(0, 1_000_000))
+
+
+def check_bounds(
+    settings: Any,
+    counts: tuple[int, int],
+    times_s: tuple[float, float],
+    **others: tuple[float, float],
+) -> None:
+    """`ConfigurationError` if a field of a dataclass of numbers is outside its bounds.
+
+    ``counts`` bound its ints, ``times_s`` its floats, ``others`` the fields that they name.
+    """
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        low, high = others.get(field.name, counts if field.type is int else times_s)
+        # NaN is within no bounds.
+        if not low <= value <= high:
+            raise ConfigurationError(f"{field.name} = {value}: {low:,} to {high:,} is wanted")

@@ -1,16 +1,19 @@
 """Finds the store that a URL names."""
 
 from mmoinv.errors import ConfigurationError
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sqlite import SqliteStore
 from mmoinv.stores.store import Store
 
 
-def store_for(url: str) -> Store:
+def store_for(url: str, settings: StoreSettings | None = None) -> Store:
     """The store that a URL names, not yet open; `ConfigurationError` if there is none.
 
     ``sqlite:///realm.db`` is a file beside the working folder, ``sqlite:////var/lib/realm.db``
-    one from the root.
+    one from the root. Settings that cannot be raise it too.
     """
+    settings = settings or StoreSettings()
+    settings.check()
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConfigurationError(
@@ -33,7 +36,7 @@ def store_for(url: str) -> Store:
         )
     if "?" in path:
         raise ConfigurationError(f"database {url!r}: options after '?' are not known.")
-    return SqliteStore(path)
+    return SqliteStore(path, settings)
 
 
 async def open_store(url: str) -> Store:

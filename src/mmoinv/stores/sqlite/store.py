@@ -17,32 +17,26 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from mmoinv.errors import StoreError, StoreUnavailableError
-from mmoinv.stores.committed import CACHED_CHARACTERS, CommittedInventories
+from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite.errors import store_error
 from mmoinv.stores.sqlite.group import write_group
 from mmoinv.stores.sqlite.schema import check_sqlite_version, connect, engine_around
 
 T = TypeVar("T")
-BUSY_TIMEOUT_S = 5.0
-"""How long one statement waits for another process's lock."""
 
 
 class SqliteStore(SqlStore):
     """A `mmoinv.stores.Store` in an SQLite file; the file is created if it is not there."""
 
-    def __init__(
-        self,
-        path: str | Path,
-        busy_timeout_s: float = BUSY_TIMEOUT_S,
-        cached_characters: int = CACHED_CHARACTERS,
-    ) -> None:
-        """``cached_characters``: how many inventories are remembered between two groups."""
+    def __init__(self, path: str | Path, settings: StoreSettings | None = None) -> None:
+        """Of the settings, SQLite heeds ``cached_characters`` and ``lock_timeout_s``."""
         check_sqlite_version()
-        self._committed = CommittedInventories(cached_characters)
+        self.settings = settings or StoreSettings()
+        self._committed = CommittedInventories(self.settings.cached_characters)
         self.path = str(path)
-        self.busy_timeout_s = busy_timeout_s
         self._thread: ThreadPoolExecutor | None = None
         self._raw: sqlite3.Connection | None = None
         self._engine: Engine | None = None
@@ -76,7 +70,7 @@ class SqliteStore(SqlStore):
                 f"database {self.path}: the folder {folder} does not exist. Create it first."
             )
         try:
-            raw = connect(self.path, self.busy_timeout_s)
+            raw = connect(self.path, self.settings.lock_timeout_s)
         except (DBAPIError, sqlite3.Error) as error:
             raise store_error(error, self.path) from error
         self._raw = raw
