@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tours
 
+from mmoinv.config import SETTINGS, RealmConfig, load
 from mmoinv.loadtest import report, throughput
 from mmoinv.realm import RealmLimits
 from mmoinv.stores import StoreSettings
@@ -68,23 +69,34 @@ def defaults(function: Any) -> dict[str, Any]:
     return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
-def test_tuning_has_every_limit_of_the_realm():
-    limits = RealmLimits()
-    assert tuning_table("RealmLimits") == {
-        field.name: getattr(limits, field.name) for field in fields(RealmLimits)
-    }
+def test_tuning_has_every_key_of_a_realms_file():
+    default = RealmConfig()
+    for owner in (RealmConfig, StoreSettings, RealmLimits):
+        assert tuning_table(owner.__name__) == {
+            setting.key: setting.of(default)
+            for setting in SETTINGS.values()
+            if setting.owner is owner
+        }
 
 
-def test_tuning_has_every_setting_of_the_connector_and_the_store():
+def test_tunings_example_of_a_file_is_one(tmp_path: Path):
+    text = (tours.ROOT / "docs" / "tuning.md").read_text(encoding="utf-8")
+    found = re.search(r"^cat > realm.toml <<'EOF'\n(.*?)^EOF$", text, re.MULTILINE | re.DOTALL)
+    assert found
+    file = tmp_path / "realm.toml"
+    file.write_text(found[1], encoding="utf-8")
+    config = load(file, {})
+    assert len(config.sources) == found[1].count(" = ") > 2
+    # An example that says only what holds anyway shows nothing.
+    assert config != RealmConfig()
+
+
+def test_tuning_has_every_setting_of_the_connector():
     autosave = AutosaveSettings()
     assert tuning_table("AutosaveSettings") == {
         field.name: getattr(autosave, field.name) for field in fields(AutosaveSettings)
     }
     assert tuning_table("RealmConnector") == defaults(RealmConnector)
-    settings = StoreSettings()
-    assert tuning_table("StoreSettings") == {
-        field.name: getattr(settings, field.name) for field in fields(StoreSettings)
-    }
 
 
 def test_tuning_has_every_variable():
@@ -96,7 +108,10 @@ def test_tuning_has_every_variable():
     used = {name for path in sources for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
     # A macro of the C compiler, for tests of free-threaded builds; CONTRIBUTING.md has it.
     used -= {"MMOINV_COPY_SHARED"}
-    assert used == set(VARIABLE.findall(prose(tours.ROOT / "docs" / "tuning.md")))
+    documented = set(VARIABLE.findall(prose(tours.ROOT / "docs" / "tuning.md")))
+    # Those of single settings follow from a rule that is documented.
+    settings = {setting.variable for setting in SETTINGS.values()}
+    assert used <= documented <= used | settings
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ class RealmServer:
     """The realm server of one database.
 
     ``database_url`` and ``store_settings`` as `mmoinv.stores.store_for` takes them; ``port`` 0
-    takes a free one. Wrong arguments raise `ConfigurationError`; `start` raises it too if the port cannot be had, and
-    a `StoreError` if the database cannot.
+    takes a free one. Wrong arguments raise `ConfigurationError`; `start` raises it too if the
+    port cannot be had, and a `StoreError` if the database cannot.
     """
 
     def __init__(
