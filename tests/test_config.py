@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmoinv.cli import main
-from mmoinv.config import SETTINGS, WANTED, RealmConfig, Setting, as_toml, load, shown_url
+from mmoinv.config import SETTINGS, WANTED, RealmConfig, Setting, as_toml, load
 from mmoinv.errors import ConfigurationError
 from mmoinv.realm import RealmLimits, RealmServer
 from mmoinv.stores import StoreSettings

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.realm import DEFAULT_PORT, RealmLimits
+from mmoinv.stores.addresses import shown_url
 from mmoinv.stores.settings import StoreSettings
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -234,13 +235,6 @@ def _config(values: Mapping[str, Any], sources: Mapping[str, str]) -> RealmConfi
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-
-
-def shown_url(url: str) -> str:
-    """A URL as it may be shown: a password in it is ``***``."""
-    # As much as there is before the last @: a password that is not encoded may hold anything.
-    url = re.sub(r"(://[^:/@]*:).*@", rf"\1{HIDDEN}@", url, flags=re.DOTALL)
-    return re.sub(r"(?i)([?&][^=&]*(?:pass|pwd)[^=&]*=)[^&#]*", rf"\1{HIDDEN}", url)
 
 
 def as_toml(config: RealmConfig) -> str:

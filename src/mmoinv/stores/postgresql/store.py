@@ -1,0 +1,105 @@
+"""The PostgreSQL store: connections, transactions, errors; the statements are in `bulk`."""
+
+import asyncio
+import logging
+from typing import Any
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from mmoinv.errors import StoreError
+from mmoinv.stores.addresses import parse_address
+from mmoinv.stores.postgresql import bulk
+from mmoinv.stores.postgresql.errors import store_error
+from mmoinv.stores.server_store import ServerStore, driver_error
+from mmoinv.stores.settings import StoreSettings
+from mmoinv.stores.steps import Look, Seen, Write
+
+log = logging.getLogger("mmoinv.stores")
+
+DEFAULT_PORT = 5432
+EXAMPLE = "postgresql://user@host:5432/database"
+
+
+class PostgresqlStore(ServerStore):
+    """A `mmoinv.stores.Store` in a database of a PostgreSQL server.
+
+    The URL is libpq's: options such as ``sslmode`` and ``host`` (a socket's folder) go behind a
+    question mark, PGPASSWORD and a .pgpass file are heeded. With several hosts, the one that
+    takes writes is sought.
+    """
+
+    driver_errors = (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+    def __init__(self, url: str, settings: StoreSettings | None = None) -> None:
+        super().__init__(url, settings)
+        self.address = parse_address(url, DEFAULT_PORT, EXAMPLE)
+
+    def _make_engine(self) -> AsyncEngine:
+        return create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            pool_size=self.settings.tool_connections + 1,
+            max_overflow=0,
+            pool_timeout=self.settings.connect_timeout_s,
+            pool_pre_ping=True,
+        )
+
+    async def _connect(self, *_: Any, **__: Any) -> Any:
+        settings = self.settings
+        async with asyncio.timeout(settings.connect_timeout_s):
+            return await asyncpg.connect(
+                self._url,
+                command_timeout=settings.statement_timeout_s,
+                target_session_attrs=SessionAttribute.read_write,
+                server_settings={
+                    "application_name": "mmoinv",
+                    "lock_timeout": _milliseconds(settings.lock_timeout_s),
+                    "statement_timeout": _milliseconds(settings.statement_timeout_s),
+                    # A realm that was stopped half-way does not hold its locks for ever.
+                    "idle_in_transaction_session_timeout": _milliseconds(
+                        2 * settings.statement_timeout_s
+                    ),
+                },
+            )
+
+    def _error(self, error: BaseException) -> StoreError:
+        error = driver_error(error)
+        # SQLAlchemy's own copy of the driver's error.
+        if error.__cause__ is not None and not isinstance(error, asyncpg.PostgresError):
+            error = error.__cause__
+        return store_error(error, self.url)
+
+    async def _prepare_writer(self, raw: Any) -> None:
+        await raw.execute(bulk.WRITER_SETTINGS)
+        if await raw.fetchval("SELECT current_setting('synchronous_commit')") == "off":
+            await raw.execute(bulk.SAFE_COMMIT)
+        if await raw.fetchval("SELECT current_setting('fsync')") == "off":
+            log.warning(
+                "database %s runs with fsync = off: what is answered as saved may be lost when "
+                "its machine fails",
+                self.url,
+            )
+
+    async def _begin(self, raw: Any) -> None:
+        await raw.execute(bulk.BEGIN)
+
+    async def _look(self, raw: Any, look: Look) -> Seen:
+        return await bulk.look(raw, look)
+
+    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
+        await bulk.write(raw, write, now_s)
+
+    async def _flush(self, raw: Any) -> None:
+        """Nothing is left for later."""
+
+    async def _commit(self, raw: Any) -> None:
+        await raw.execute("COMMIT")
+
+    async def _rollback(self, raw: Any) -> None:
+        await raw.execute("ROLLBACK")
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

@@ -1,0 +1,261 @@
+"""What the stores on database servers share: one connection for groups, a few for everything else.
+
+The group's connection is the driver's own; SQLAlchemy stands around it for joins and leaves,
+inside of the same transaction. A connection about which there is any doubt is dropped: the next
+try makes a new one, on whichever host takes writes by then. Knows no SQL of any one database.
+"""
+
+import asyncio
+import logging
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
+from mmoinv.stores import sessions
+from mmoinv.stores.addresses import shown_url
+from mmoinv.stores.committed import CommittedInventories
+from mmoinv.stores.entries import Entry, LeaveEntry, LeaveOutcome, MintGuids, Outcome
+from mmoinv.stores.group import Joined, write_entries
+from mmoinv.stores.schema import require_current
+from mmoinv.stores.settings import StoreSettings
+from mmoinv.stores.sql_store import SqlStore
+from mmoinv.stores.steps import Look, Seen, Write
+
+T = TypeVar("T")
+log = logging.getLogger("mmoinv.stores")
+
+ROLLBACK_TIMEOUT_S = 1.0
+
+
+class ServerStore(SqlStore):
+    """A `mmoinv.stores.Store` on a database server."""
+
+    driver_errors: tuple[type[Exception], ...]
+    """What the driver raises."""
+
+    def __init__(self, url: str, settings: StoreSettings | None = None) -> None:
+        self.settings = settings or StoreSettings()
+        self._url = url
+        self._committed = CommittedInventories(self.settings.cached_characters)
+        self._engine: AsyncEngine | None = None
+        self._writer: AsyncConnection | None = None
+        self._writing = asyncio.Lock()
+        self._errors: tuple[type[Exception], ...] = (
+            *self.driver_errors,
+            SQLAlchemyError,
+            OSError,
+            EOFError,
+            TimeoutError,
+        )
+
+    # What each database adds
+
+    @abstractmethod
+    def _make_engine(self) -> AsyncEngine:
+        """The engine; its connections come from the store's own connect function."""
+
+    @abstractmethod
+    def _error(self, error: BaseException) -> StoreError:
+        """What a driver's error means; told from its cause if SQLAlchemy stands around it."""
+
+    @abstractmethod
+    async def _prepare_writer(self, raw: Any) -> None:
+        """Settings of the session in which groups are written."""
+
+    @abstractmethod
+    async def _begin(self, raw: Any) -> None:
+        """Begin a transaction."""
+
+    @abstractmethod
+    async def _look(self, raw: Any, look: Look) -> Seen:
+        """Answer a `Look`: the session rows are locked first."""
+
+    @abstractmethod
+    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
+        """Do a `Write`, or have it done before the next step or the commit."""
+
+    @abstractmethod
+    async def _flush(self, raw: Any) -> None:
+        """Do now what `_change` has left for later."""
+
+    @abstractmethod
+    async def _commit(self, raw: Any) -> None:
+        """Do what was left for later, and commit."""
+
+    @abstractmethod
+    async def _rollback(self, raw: Any) -> None:
+        """Undo the transaction, and what was left for later."""
+
+    # The store
+
+    @property
+    def url(self) -> str:
+        """The URL without a password."""
+        return shown_url(self._url)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open."""
+        return self._engine is not None
+
+    async def open(self) -> None:
+        """Connect; create or check the schema."""
+        if self._engine is not None:
+            raise StoreError(f"database {self.url} is open already.")
+        self._engine = self._make_engine()
+        try:
+            await self._write(lambda connection: require_current(connection, self.url))
+            async with self._writing:
+                await self._take_writer()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what runs, then disconnect."""
+        async with self._writing:
+            engine, self._engine = self._engine, None
+            if engine is None:
+                return
+            await self._drop_writer()
+            await engine.dispose()
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        engine = self._opened()
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(work)
+        except self._errors as error:
+            raise self._error(error) from error
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        engine = self._opened()
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        except self._errors as error:
+            raise self._error(error) from error
+
+    def _opened(self) -> AsyncEngine:
+        if self._engine is None:
+            raise StoreUnavailableError(f"database {self.url} is not open.")
+        return self._engine
+
+    def _forget(self) -> None:
+        self._committed.drop_all()
+
+    # Groups
+
+    async def write_group(
+        self, entries: Sequence[Entry], mint_guids: MintGuids | None = None
+    ) -> list[Outcome]:
+        """Write all entries in one transaction; see `Store.write_group`."""
+        self._opened()
+        async with self._writing:
+            self._committed.begin()
+            try:
+                outcomes = await self._write_entries(entries, mint_guids or _no_guids)
+            except self._errors as error:
+                known = self._error(error)
+                await self._abort(known)
+                raise known from error
+            except BaseException:
+                # Cancelled, or an error of ours: what the transaction did is undone.
+                await self._drop_writer()
+                raise
+            self._committed.end(committed=True)
+            return outcomes
+
+    async def _write_entries(
+        self, entries: Sequence[Entry], mint_guids: MintGuids
+    ) -> list[Outcome]:
+        writer = await self._take_writer()
+        raw = await _driver_connection(writer)
+        now_s = int(time.time())
+        await self._begin(raw)
+        steps = write_entries(entries, mint_guids, self._committed)
+        reply: Seen | Joined | LeaveOutcome | None = None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                outcomes: list[Outcome] = end.value
+                break
+            if isinstance(step, Look):
+                reply = await self._look(raw, step)
+            elif isinstance(step, Write):
+                await self._change(raw, step, now_s)
+                reply = None
+            else:
+                await self._flush(raw)
+                if isinstance(step, LeaveEntry):
+                    reply = await writer.run_sync(sessions.leave, step)
+                else:
+                    reply = await writer.run_sync(sessions.join, step)
+        await self._commit(raw)
+        return outcomes
+
+    async def _take_writer(self) -> AsyncConnection:
+        """The connection of the groups, made anew if there is none."""
+        if self._writer is None:
+            writer = await self._opened().connect()
+            try:
+                # BEGIN and COMMIT are the driver's, not SQLAlchemy's.
+                await writer.execution_options(isolation_level="AUTOCOMMIT")
+                await self._prepare_writer(await _driver_connection(writer))
+            except BaseException:
+                await _drop(writer)
+                raise
+            self._writer = writer
+        return self._writer
+
+    async def _abort(self, error: StoreError) -> None:
+        """After a failed transaction: keep the connection only if it surely is as it was."""
+        if self._writer is None:
+            return
+        if isinstance(error, StoreDataError):
+            try:
+                async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
+                    await self._rollback(await _driver_connection(self._writer))
+            except Exception as second:
+                log.debug("the rollback failed, the connection is dropped: %s", second)
+            else:
+                return
+        await self._drop_writer()
+
+    async def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await _drop(writer)
+
+
+async def _drop(connection: AsyncConnection) -> None:
+    """End a connection at once; the database rolls its transaction back."""
+    try:
+        await connection.invalidate()
+        await connection.close()
+    except (SQLAlchemyError, OSError) as error:
+        log.debug("a connection that was dropped says: %s", error)
+
+
+async def _driver_connection(connection: AsyncConnection) -> Any:
+    return (await connection.get_raw_connection()).driver_connection
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """The driver's own error, if SQLAlchemy stands around it."""
+    while isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    return error
+
+
+def _no_guids(count: int) -> npt.NDArray[np.uint64]:
+    return np.zeros(count, np.uint64)
