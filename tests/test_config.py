@@ -15,6 +15,7 @@ from mmoinv.config import SETTINGS, WANTED, RealmConfig, Setting, as_toml, load
 from mmoinv.errors import ConfigurationError
 from mmoinv.realm import RealmLimits, RealmServer
 from mmoinv.stores import StoreSettings
+from mmoinv.stores.addresses import shown_url
 
 LIMIT_KEYS = [one.name for one in fields(RealmLimits)]
 STORE_KEYS = [one.name for one in fields(StoreSettings)]

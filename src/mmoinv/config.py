@@ -21,11 +21,10 @@ from typing import Any, NamedTuple
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.realm import DEFAULT_PORT, RealmLimits
-from mmoinv.stores.addresses import shown_url
+from mmoinv.stores.addresses import HIDDEN, shown_url
 from mmoinv.stores.settings import StoreSettings
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
-HIDDEN = "***"
 DEFAULT = "default"
 WANTED = {str: "text", int: "a whole number", float: "a number"}
 WIDTH = 98

@@ -11,11 +11,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mmoinv.errors import ConfigurationError
 
+HIDDEN = "***"
+"""Instead of a password."""
+
 
 def shown_url(url: str) -> str:
-    """The URL without any password, before its host or among its options."""
-    url = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
-    return re.sub(r"([?&]\w*passw\w*=)[^&]*", r"\1***", url)
+    """A URL as it may be shown: a password in it is ``***``."""
+    # As much as there is before the last @: a password that is not encoded may hold anything.
+    url = re.sub(r"(://[^:/@]*:).*@", rf"\1{HIDDEN}@", url, flags=re.DOTALL)
+    return re.sub(r"(?i)([?&][^=&]*(?:pass|pwd)[^=&]*=)[^&#]*", rf"\1{HIDDEN}", url)
 
 
 @dataclass(frozen=True, slots=True)

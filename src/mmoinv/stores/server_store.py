@@ -33,6 +33,8 @@ T = TypeVar("T")
 log = logging.getLogger("mmoinv.stores")
 
 ROLLBACK_TIMEOUT_S = 1.0
+OTHER_ERRORS = (SQLAlchemyError, OSError, EOFError, TimeoutError)
+"""What a failing connection may raise besides the driver's own errors."""
 
 
 class ServerStore(SqlStore):

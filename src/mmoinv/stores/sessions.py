@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Insert, and_, bindparam, select, update
+from sqlalchemy import Connection, Insert, and_, bindparam, literal_column, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from mmoinv.stores.entries import JoinEntry, JoinOutcome, JoinRefused, LeaveEntry, LeaveOutcome
@@ -77,7 +77,8 @@ def _upsert(connection: Connection) -> Insert:
         "epoch": 1,
         "online": 1,
     }
-    taken = {"epoch": SESSION.c.epoch + 1, "online": 1}
+    # Without parameters: asyncmy takes none behind the values.
+    taken = {"epoch": SESSION.c.epoch + literal_column("1"), "online": literal_column("1")}
     columns = ("world_id", "process_nonce")
     if keeps_unsigned(connection.dialect):
         theirs = mysql.insert(SESSION).values(values)

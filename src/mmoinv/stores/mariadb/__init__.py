@@ -1,0 +1,5 @@
+"""The MariaDB and MySQL store, on asyncmy."""
+
+from mmoinv.stores.mariadb.store import MariadbStore
+
+__all__ = ["MariadbStore"]

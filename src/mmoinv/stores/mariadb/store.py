@@ -1,0 +1,192 @@
+"""The MariaDB and MySQL store: connections, transactions, errors; the statements are in `bulk`.
+
+What a group writes goes with its COMMIT, as one text: the fewer times the server is waited for,
+the shorter are the locks.
+"""
+
+import asyncio
+import logging
+import math
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import asyncmy
+from asyncmy.constants.CLIENT import FOUND_ROWS, MULTI_STATEMENTS
+from asyncmy.errors import MySQLError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from mmoinv.errors import ConfigurationError, StoreError, StoreUnavailableError
+from mmoinv.stores.addresses import parse_address
+from mmoinv.stores.mariadb import bulk
+from mmoinv.stores.mariadb.errors import store_error
+from mmoinv.stores.server_store import ServerStore, driver_error
+from mmoinv.stores.settings import StoreSettings
+from mmoinv.stores.steps import Look, Seen, Write
+
+log = logging.getLogger("mmoinv.stores")
+
+DEFAULT_PORT = 3306
+EXAMPLE = "mariadb://user@host:3306/database"
+OPTIONS = ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key")
+
+
+class MariadbStore(ServerStore):
+    """A `mmoinv.stores.Store` in a database of a MariaDB or MySQL server.
+
+    Options of the URL: ``unix_socket``, and for TLS ``ssl_ca`` (the file of the authority that
+    signed the server's certificate) with ``ssl_cert`` and ``ssl_key`` of our own if the server
+    wants them. With several hosts, the first that takes writes is used.
+    """
+
+    driver_errors = (MySQLError,)
+
+    def __init__(self, url: str, settings: StoreSettings | None = None) -> None:
+        super().__init__(url, settings)
+        self.address = parse_address(url, DEFAULT_PORT, EXAMPLE)
+        unknown = sorted(set(self.address.options) - set(OPTIONS))
+        if unknown:
+            raise ConfigurationError(
+                f"database {self.url!r}: option {unknown[0]!r} is not known. There are: "
+                f"{', '.join(OPTIONS)}."
+            )
+        self._left: list[str] = []
+        """Statements that go with the next ones."""
+
+    def _make_engine(self) -> AsyncEngine:
+        return create_async_engine(
+            "mysql+asyncmy://",
+            async_creator=self._connect,
+            pool_size=self.settings.tool_connections + 1,
+            max_overflow=0,
+            pool_timeout=self.settings.connect_timeout_s,
+            pool_pre_ping=True,
+        )
+
+    async def _connect(self, *_: Any, **__: Any) -> Any:
+        socket = self.address.options.get("unix_socket")
+        places: Sequence[dict[str, Any]] = [
+            {"host": host, "port": port} for host, port in self.address.hosts
+        ]
+        if socket:
+            places = [{"unix_socket": socket}]
+        refusals = []
+        async with asyncio.timeout(self.settings.connect_timeout_s):
+            for place in places or [{"host": "localhost", "port": DEFAULT_PORT}]:
+                try:
+                    return await self._connect_to(place)
+                except (MySQLError, OSError, StoreUnavailableError) as error:
+                    if len(places) < 2:
+                        raise
+                    refusals.append(f"{place['host']}:{place['port']}: {error}")
+        raise StoreUnavailableError(
+            f"database {self.url}: none of its hosts takes writes ({'; '.join(refusals)})."
+        )
+
+    async def _connect_to(self, place: dict[str, Any]) -> Any:
+        address = self.address
+        raw = await asyncmy.connect(
+            **place,
+            user=address.user or None,
+            password=address.password,
+            database=address.database,
+            charset="utf8mb4",
+            autocommit=False,
+            client_flag=MULTI_STATEMENTS | FOUND_ROWS,
+            connect_timeout=max(1, math.ceil(self.settings.connect_timeout_s)),
+            read_timeout=max(1, math.ceil(self.settings.statement_timeout_s)) + 1,
+            ssl=_tls(address.options),
+        )
+        try:
+            ((read_only,),) = (await _run(raw, "SELECT @@global.read_only"))[0]
+            if read_only:
+                raise StoreUnavailableError("it is read-only")
+            # Of a cluster; MySQL knows no such variable.
+            clustered = (await _run(raw, "SHOW VARIABLES LIKE 'wsrep_on'"))[0]
+            ready = (await _run(raw, "SHOW STATUS LIKE 'wsrep_ready'"))[0]
+            if clustered and clustered[0][1] == "ON" and ready[0][1] != "ON":
+                raise StoreUnavailableError("it is not part of its cluster for now")
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _error(self, error: BaseException) -> StoreError:
+        error = driver_error(error)
+        if isinstance(error, StoreError):
+            return error
+        if error.__cause__ is not None and not isinstance(error, MySQLError):
+            error = error.__cause__
+        return store_error(error, self.url)
+
+    async def _prepare_writer(self, raw: Any) -> None:
+        settings = self.settings
+        await _run(
+            raw,
+            bulk.WRITER_SETTINGS.format(
+                lock_timeout_s=max(1, math.ceil(settings.lock_timeout_s)),
+                statement_timeout_s=settings.statement_timeout_s,
+                # A realm that was stopped half-way does not hold its locks for ever.
+                idle_timeout_s=max(1, math.ceil(2 * settings.statement_timeout_s)),
+            ),
+        )
+        ((flush,),) = (await _run(raw, "SELECT @@global.innodb_flush_log_at_trx_commit"))[0]
+        if flush != 1:
+            log.warning(
+                "database %s runs with innodb_flush_log_at_trx_commit = %s: what is answered as "
+                "saved may be lost when its machine fails",
+                self.url,
+                flush,
+            )
+
+    async def _begin(self, raw: Any) -> None:
+        self._left = [bulk.BEGIN]
+
+    async def _look(self, raw: Any, look: Look) -> Seen:
+        kinds: list[str | None] = [None] * len(self._left)
+        texts, self._left = self._left, []
+        for asked, statements in bulk.selects(look):
+            kinds += [asked] * len(statements)
+            texts += statements
+        rows: dict[str, list[Any]] = {"sessions": [], "applied": [], "places": [], "stored": []}
+        if texts:
+            for kind, found in zip(kinds, await _run(raw, ";".join(texts)), strict=True):
+                if kind is not None:
+                    rows[kind].extend(found)
+        return bulk.seen(rows)
+
+    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
+        self._left += bulk.changes(write, now_s)
+
+    async def _flush(self, raw: Any) -> None:
+        if self._left:
+            texts, self._left = self._left, []
+            await _run(raw, ";".join(texts))
+
+    async def _commit(self, raw: Any) -> None:
+        self._left.append("COMMIT")
+        await self._flush(raw)
+
+    async def _rollback(self, raw: Any) -> None:
+        self._left = []
+        await _run(raw, "ROLLBACK")
+
+
+async def _run(raw: Any, text: str) -> list[Any]:
+    """Run statements; the rows of each, none for those that give none."""
+    results = []
+    async with raw.cursor() as cursor:
+        await cursor.execute(text)
+        results.append(await cursor.fetchall() if cursor.description else ())
+        while await cursor.nextset():
+            results.append(await cursor.fetchall() if cursor.description else ())
+    return results
+
+
+def _tls(options: Any) -> ssl.SSLContext | None:
+    if not any(name.startswith("ssl_") for name in options):
+        return None
+    context = ssl.create_default_context(cafile=options.get("ssl_ca"))
+    if "ssl_cert" in options:
+        context.load_cert_chain(options["ssl_cert"], options.get("ssl_key"))
+    return context
