@@ -1,23 +1,26 @@
-"""What the realm is compared with: the same saves as one transaction each, on the same file.
+"""What the realm is compared with: the same saves as one transaction each, on the same database.
 
-The straight way, with sqlite3 and statements that it has prepared: the fence and the operation
-are looked up, the records updated, the operation noted, full sync. No network, no packets, no
-other process: everything that could be said for it.
+The straight way, with the driver alone: the fence and the operation are looked up, the records
+updated, the operation noted, each commit on the disk. No packets, no realm, statements prepared
+where the driver can: everything that could be said for it.
 """
 
-import sqlite3
+import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import closing
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mmoinv.loadtest.guids import GUID_BASE
+from mmoinv.stores import open_store
 
 PROGRESS_EVERY = 200
 
 SESSION = "SELECT epoch, version, online FROM character_session WHERE character_guid = ?"
+LOCK = " FOR UPDATE"
 APPLIED = "SELECT 1 FROM applied_operation WHERE operation_id = ?"
 SAVE = (
     "UPDATE character_inventory SET entry = ?, stack_count = ?, creator = ?, contained = ?, "
@@ -25,13 +28,88 @@ SAVE = (
     "WHERE character_guid = ? AND slot = ?"
 )
 GUID = "SELECT item_guid FROM character_inventory WHERE character_guid = ? AND slot = ?"
-FORGET = "DELETE FROM applied_operation WHERE operation_id BETWEEN ? AND -1"
+FORGET = "DELETE FROM applied_operation WHERE operation_id >= ? AND operation_id < ?"
 RAISE = "UPDATE character_session SET version = version + 1 WHERE character_guid = ?"
 APPLY = "INSERT INTO applied_operation (operation_id, applied_at) VALUES (?, ?)"
+FIRST_OPERATION = 0x7FFFFFFF_00000000
+"""Of a node epoch that nobody gets to: these operations are nobody else's."""
 
 
-def save_one_by_one(
-    path: str,
+class _Straight(ABC):
+    """A connection to a database, the plain driver's."""
+
+    begin = "BEGIN"
+    lock = LOCK
+
+    @abstractmethod
+    async def run(self, statement: str, *values: int) -> Any:
+        """Run one statement, with the rows that it gives."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+class _Sqlite(_Straight):
+    begin = "BEGIN IMMEDIATE"
+    lock = ""
+
+    def __init__(self, path: str) -> None:
+        import sqlite3
+
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536"):
+            self._connection.execute(f"PRAGMA {setting}").fetchone()
+
+    async def run(self, statement: str, *values: int) -> Any:
+        return self._connection.execute(statement, values).fetchall()
+
+    async def close(self) -> None:
+        self._connection.close()
+
+
+class _Postgresql(_Straight):
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._texts: dict[str, str] = {}
+
+    async def run(self, statement: str, *values: int) -> Any:
+        if not values:
+            return await self._raw.execute(statement)
+        if statement not in self._texts:
+            numbers = iter(range(1, 100))
+            self._texts[statement] = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+        return await self._raw.fetch(self._texts[statement], *values)
+
+    async def close(self) -> None:
+        await self._raw.close()
+
+
+class _Mariadb(_Straight):
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def run(self, statement: str, *values: int) -> Any:
+        async with self._raw.cursor() as cursor:
+            await cursor.execute(statement.replace("?", "%s"), values or None)
+            return await cursor.fetchall() if cursor.description else ()
+
+    async def close(self) -> None:
+        self._raw.close()
+
+
+async def _connect(url: str) -> _Straight:
+    """As the store of that URL connects, so that both have the same server and settings."""
+    async with await open_store(url) as store:
+        scheme = url.partition("://")[0]
+        if scheme == "sqlite":
+            return _Sqlite(url.removeprefix("sqlite:///"))
+        raw = await store._connect()  # type: ignore[attr-defined]
+    return _Mariadb(raw) if scheme in ("mariadb", "mysql") else _Postgresql(raw)
+
+
+async def save_one_by_one(
+    url: str,
     slots: npt.NDArray[np.uint16],
     characters: int,
     changed: int,
@@ -47,28 +125,28 @@ def save_one_by_one(
     who = (GUID_BASE + rng.integers(0, characters, saves)).tolist()
     places = rng.permuted(np.tile(slots, (saves, 1)), axis=1)[:, :changed].tolist()
     records = rng.integers(1, 100, (saves, changed, 8)).tolist()
-    # Of the last node epoch, as u64: nobody else's. They are deleted at the end.
-    first = -saves
     now_s = int(time.time())
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA cache_size = -65536")
+    database = await _connect(url)
+    try:
         began_s = time.perf_counter()
         for number in range(saves):
-            guid = who[number]
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(SESSION, (guid,)).fetchone()
-            connection.execute(APPLIED, (first + number,)).fetchone()
+            guid, operation = who[number], FIRST_OPERATION + number
+            await database.run(database.begin)
+            await database.run(SESSION + database.lock, guid)
+            await database.run(APPLIED, operation)
             for slot, fields in zip(places[number], records[number], strict=True):
                 # The guid check that a realm does, too.
-                connection.execute(GUID, (guid, slot)).fetchone()
-                connection.execute(SAVE, (*fields, guid, slot))
-            connection.execute(RAISE, (guid,))
-            connection.execute(APPLY, (first + number, now_s))
-            connection.execute("COMMIT")
+                await database.run(GUID, guid, slot)
+                await database.run(SAVE, *fields, guid, slot)
+            await database.run(RAISE, guid)
+            await database.run(APPLY, operation, now_s)
+            await database.run("COMMIT")
             if number % PROGRESS_EVERY == 0:
                 progress(number)
         seconds = time.perf_counter() - began_s
-        connection.execute(FORGET, (first,))
+        await database.run(FORGET, FIRST_OPERATION, FIRST_OPERATION + saves)
+        if database.begin == "BEGIN":
+            await database.run("COMMIT")
+    finally:
+        await database.close()
     return saves / seconds

@@ -164,14 +164,16 @@ def _send(
 def _one_by_one(settings: ThroughputSettings, bars: Progress, database: str) -> float:
     saves = settings.saves // ONE_BY_ONE_PART
     task = bars.add_task("One transaction a save", total=saves)
-    rate = save_one_by_one(
-        database.removeprefix("sqlite:///"),
-        carried_slots(settings.items),
-        settings.characters,
-        settings.changed,
-        saves,
-        settings.seed,
-        lambda count: bars.update(task, completed=count),
+    rate = asyncio.run(
+        save_one_by_one(
+            database,
+            carried_slots(settings.items),
+            settings.characters,
+            settings.changed,
+            saves,
+            settings.seed,
+            lambda count: bars.update(task, completed=count),
+        )
     )
     bars.update(task, completed=saves)
     return rate
