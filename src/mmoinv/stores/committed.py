@@ -18,8 +18,8 @@ from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, U64Array, Write
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-CACHED_CHARACTERS = 8192
-"""Characters that are held by default: some 20 MB when all of them have 50 items."""
+CACHED_CHARACTERS = 32_768
+"""Characters that are held by default. Memory is used for those who are: 2 to 6 KB each."""
 PLACES = 128
 """Items of a character at most; one that has more is read from the database each time."""
 WORDS = INVENTORY_ITEM.itemsize // 8

@@ -73,15 +73,15 @@ class ServerStore(SqlStore):
         """Settings of the session in which groups are written."""
 
     @abstractmethod
-    async def _begin(self, raw: Any) -> None:
-        """Begin a transaction."""
+    async def _begin(self, raw: Any, now_s: int) -> None:
+        """Begin a transaction; ``now_s`` in seconds since 1970."""
 
     @abstractmethod
     async def _look(self, raw: Any, look: Look) -> Seen:
         """Answer a `Look`: the session rows are locked first."""
 
     @abstractmethod
-    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
+    async def _change(self, raw: Any, write: Write) -> None:
         """Do a `Write`, or have it done before the next step or the commit."""
 
     @abstractmethod
@@ -181,8 +181,7 @@ class ServerStore(SqlStore):
     ) -> list[Outcome]:
         writer = await self._take_writer()
         raw = await _driver_connection(writer)
-        now_s = int(time.time())
-        await self._begin(raw)
+        await self._begin(raw, int(time.time()))
         steps = write_entries(entries, mint_guids, self._committed)
         reply: Seen | Joined | LeaveOutcome | None = None
         while True:
@@ -194,7 +193,7 @@ class ServerStore(SqlStore):
             if isinstance(step, Look):
                 reply = await self._look(raw, step)
             elif isinstance(step, Write):
-                await self._change(raw, step, now_s)
+                await self._change(raw, step)
                 reply = None
             else:
                 await self._flush(raw)

@@ -15,7 +15,7 @@ class StoreSettings:
 
     cached_characters: int = CACHED_CHARACTERS
     """How many characters' committed inventories are remembered between two transactions; 0:
-    none. Some 6 KB each at most."""
+    none. 2 to 6 KB for each that is."""
     connect_timeout_s: float = 5.0
     """How long a connection may take to come about, all hosts of the URL together."""
     lock_timeout_s: float = 5.0

@@ -52,6 +52,7 @@ class MariadbStore(ServerStore):
             )
         self._left: list[str] = []
         """Statements that go with the next ones."""
+        self._now_s = 0
 
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
@@ -139,8 +140,9 @@ class MariadbStore(ServerStore):
                 flush,
             )
 
-    async def _begin(self, raw: Any) -> None:
+    async def _begin(self, raw: Any, now_s: int) -> None:
         self._left = [bulk.BEGIN]
+        self._now_s = now_s
 
     async def _look(self, raw: Any, look: Look) -> Seen:
         kinds: list[str | None] = [None] * len(self._left)
@@ -155,8 +157,8 @@ class MariadbStore(ServerStore):
                     rows[kind].extend(found)
         return bulk.seen(rows)
 
-    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
-        self._left += bulk.changes(write, now_s)
+    async def _change(self, raw: Any, write: Write) -> None:
+        self._left += bulk.changes(write, self._now_s)
 
     async def _flush(self, raw: Any) -> None:
         if self._left:

@@ -1,10 +1,11 @@
 """Bulk statements for PostgreSQL: arrays in, arrays out, a few statements a group.
 
-Columns go in as arrays, what comes back comes as one packed array a column, and new records go
-in by COPY, packed by numpy: no Python object a row. Knows the tables, not why they change.
+Keys go in as arrays, what comes back comes as one packed array a column, and records go in by
+COPY, packed by numpy: no Python object a row. Knows the tables, not why they change.
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from mmoinv.stores.tables import COLUMN_SIZES, ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
+CHANGED_COLUMNS = ROW_COLUMNS[:-1]
+"""Of a record whose item stays in its slot: the guid does not change."""
 WRITER_SETTINGS = """
 SET plan_cache_mode = force_generic_plan;
 SET enable_seqscan = off;
@@ -33,8 +36,12 @@ SET enable_bitmapscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET jit = off;
-"""
-"""Every statement finds its rows by a key, whatever the statistics say."""
+CREATE TEMPORARY TABLE changed_item (
+    {columns}
+) ON COMMIT DELETE ROWS;
+""".replace("{columns}", ", ".join(f"{name} bigint" for name in CHANGED_COLUMNS))
+"""Every statement finds its rows by a key, whatever the statistics say; and the records that
+change go through a table of the session's own."""
 SAFE_COMMIT = "SET synchronous_commit = on"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
@@ -46,10 +53,20 @@ def _packed(columns: tuple[str, ...], query: str) -> str:
 
 
 SESSION_COLUMNS = ("character_guid", "world_id", "epoch", "version", "online")
+LOCK_AND_RAISE = _packed(
+    SESSION_COLUMNS,
+    # Locked and raised in one go: nearly every operation that is looked at is committed.
+    "UPDATE character_session SET version = version + 1 "
+    "WHERE character_guid = ANY($1::bigint[]) "
+    "RETURNING character_guid, world_id, epoch, version - 1 AS version, online",
+)
 SESSIONS = _packed(
     SESSION_COLUMNS,
     f"SELECT {', '.join(SESSION_COLUMNS)} FROM character_session "
-    "WHERE character_guid = ANY($1::bigint[]) ORDER BY character_guid FOR UPDATE",
+    "WHERE character_guid = ANY($1::bigint[])",
+)
+RAISE_VERSIONS = (
+    "UPDATE character_session SET version = version + $2 WHERE character_guid = ANY($1::bigint[])"
 )
 APPLIED = _packed(
     ("operation_id",),
@@ -71,29 +88,22 @@ DELETE_SLOTS = (
     "DELETE FROM character_inventory i USING unnest($1::bigint[], $2::bigint[]) AS d (guid, slot) "
     "WHERE i.character_guid = d.guid AND i.slot = d.slot"
 )
-_VALUES = ROW_COLUMNS[2:-1]
-"""What changes when an item stays in its slot."""
-_UPDATE_PARAMETERS = ", ".join(f"${n}::bigint[]" for n in range(3, 3 + 2 + len(_VALUES)))
-FINISH = (
-    # One statement for what touches rows of its own: the records whose item stays in its slot,
-    # the versions, the applied operations. $1 and $2 are the operations and the time.
-    "WITH updated AS (UPDATE character_inventory i SET "
-    + ", ".join(f"{name} = u.{name}" for name in _VALUES)
-    + f" FROM unnest({_UPDATE_PARAMETERS}) AS u (character_guid, slot, {', '.join(_VALUES)}) "
-    "WHERE i.character_guid = u.character_guid AND i.slot = u.slot), "
-    "raised AS (UPDATE character_session SET version = version + 1 "
-    f"WHERE character_guid = ANY(${5 + len(_VALUES)}::bigint[])) "
-    "INSERT INTO applied_operation (operation_id, applied_at) "
-    "SELECT o, $2 FROM unnest($1::bigint[]) AS o"
+UPDATE_CHANGED = (
+    "UPDATE character_inventory i SET "
+    + ", ".join(f"{name} = c.{name}" for name in CHANGED_COLUMNS[2:])
+    + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot"
 )
+CLEAR_CHANGED = "DELETE FROM changed_item"
 ALL = {
+    "lock": LOCK_AND_RAISE,
     "sessions": SESSIONS,
+    "raise": RAISE_VERSIONS,
     "applied": APPLIED,
     "places": PLACES,
     "stored": STORED,
     "empty": EMPTY_CHARACTERS,
     "delete": DELETE_SLOTS,
-    "finish": FINISH,
+    "update": UPDATE_CHANGED,
 }
 
 ARRAY_HEADER_BYTES = 20
@@ -126,23 +136,115 @@ def signed(numbers: U64Array) -> list[int]:
     return values
 
 
-async def look(raw: Any, wanted: Look) -> Seen:
-    """Answer a `Look` inside the open transaction; the sessions are locked first."""
-    sessions = await fetch(raw, SESSIONS, wanted.character_guids, len(SESSION_COLUMNS))
-    (applied,) = await fetch(raw, APPLIED, wanted.operation_ids, 1)
-    places = await fetch(raw, PLACES, wanted.item_guids, len(PLACE_COLUMNS))
-    stored, damaged = NO_ITEMS, NO_GUIDS
-    if len(wanted.whole_characters):
-        stored, damaged = _stored(
-            await fetch(raw, STORED, wanted.whole_characters, len(ROW_COLUMNS))
+class Transaction:
+    """The statements of one open transaction.
+
+    The versions of the characters that were looked at are raised at once; whose operation is
+    refused is put back before anything else, or the commit (`settle`).
+    """
+
+    def __init__(self, raw: Any, now_s: int) -> None:
+        """``raw`` is asyncpg's connection; ``now_s`` in seconds since 1970."""
+        self._raw = raw
+        self._now_s = now_s
+        self._ahead: U64Array = NO_GUIDS
+        """Whose stored version is one more than it should be, ascending."""
+        self._has_changed = False
+
+    async def look(self, wanted: Look) -> Seen:
+        """Answer a `Look`; the sessions are locked first."""
+        sessions = await self._look_at_sessions(wanted.character_guids)
+        (applied,) = await fetch(self._raw, APPLIED, wanted.operation_ids, 1)
+        places = await fetch(self._raw, PLACES, wanted.item_guids, len(PLACE_COLUMNS))
+        stored, damaged = NO_ITEMS, NO_GUIDS
+        if len(wanted.whole_characters):
+            stored, damaged = _stored(
+                await fetch(self._raw, STORED, wanted.whole_characters, len(ROW_COLUMNS))
+            )
+        return Seen(
+            sessions,
+            applied.view(np.uint64),
+            Places(places[0].view(np.uint64), places[1].view(np.uint64), places[2]),
+            stored,
+            damaged,
         )
-    return Seen(
-        _sessions(sessions),
-        applied.view(np.uint64),
-        Places(places[0].view(np.uint64), places[1].view(np.uint64), places[2]),
-        stored,
-        damaged,
-    )
+
+    async def _look_at_sessions(self, guids: U64Array) -> Sessions:
+        again = _is_in(guids, self._ahead)
+        parts = [
+            await fetch(self._raw, LOCK_AND_RAISE, guids[~again], len(SESSION_COLUMNS)),
+            await fetch(self._raw, SESSIONS, guids[again], len(SESSION_COLUMNS)),
+        ]
+        parts[1][3] -= 1
+        self._ahead = np.union1d(self._ahead, parts[0][0].view(np.uint64))
+        columns = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
+        return _sessions(columns)
+
+    async def write(self, changes: Write) -> None:
+        """Do a `Write`."""
+        raw = self._raw
+        if len(changes.emptied_characters):
+            await raw.execute(EMPTY_CHARACTERS, signed(changes.emptied_characters))
+        if len(changes.deleted.slot):
+            await raw.execute(
+                DELETE_SLOTS,
+                signed(changes.deleted.character_guid),
+                changes.deleted.slot.tolist(),
+            )
+        await self._update(changes.updated)
+        await self._insert(changes.inserted)
+        raised = _is_in(changes.committed_characters, self._ahead)
+        await self._raise(changes.committed_characters[~raised], 1)
+        self._ahead = np.setdiff1d(self._ahead, changes.committed_characters)
+        await self._copy(
+            "applied_operation",
+            ("operation_id", "applied_at"),
+            changes.committed_operations.view(np.int64),
+            np.full(len(changes.committed_operations), self._now_s),
+        )
+
+    async def settle(self) -> None:
+        """Put the versions back that were raised for nothing."""
+        await self._raise(self._ahead, -1)
+        self._ahead = NO_GUIDS
+
+    async def _raise(self, guids: U64Array, by: int) -> None:
+        if len(guids):
+            await self._raw.execute(RAISE_VERSIONS, signed(guids), by)
+
+    async def _update(self, owned: OwnedItems) -> None:
+        """Overwrite records whose item stays in its slot."""
+        if not len(owned.items):
+            return
+        if self._has_changed:
+            await self._raw.execute(CLEAR_CHANGED)
+        self._has_changed = True
+        # Neighbours in the table one after the other.
+        owned = owned.where(np.lexsort((owned.items["slot"], owned.character_guid.view(np.int64))))
+        await self._copy("changed_item", CHANGED_COLUMNS, *_columns(owned, CHANGED_COLUMNS))
+        await self._raw.fetch(UPDATE_CHANGED)
+
+    async def _insert(self, owned: OwnedItems) -> None:
+        """Insert records; one without a guid has none, and its own shorter rows."""
+        named = owned.items["item_guid"] != 0
+        parts = [(owned, ROW_COLUMNS)]
+        if not named.all():
+            parts = [(owned.where(named), ROW_COLUMNS), (owned.where(~named), CHANGED_COLUMNS)]
+        for some, columns in parts:
+            await self._copy("character_inventory", columns, *_columns(some, columns))
+
+    async def _copy(self, table: str, names: tuple[str, ...], *columns: I64Array) -> None:
+        if not len(columns[0]):
+            return
+        widths = [8] * len(names)
+        if table == "character_inventory":
+            widths = [_WIDTHS[name] for name in names]
+        await self._raw.copy_to_table(
+            table,
+            source=io.BytesIO(copy_data(columns, widths)),
+            columns=names,
+            format="binary",
+        )
 
 
 def _sessions(columns: list[I64Array]) -> Sessions:
@@ -173,69 +275,37 @@ def _stored(columns: list[I64Array]) -> tuple[OwnedItems, U64Array]:
     return OwnedItems(columns[0].view(np.uint64), items), damaged
 
 
-async def write(raw: Any, changes: Write, now_s: int) -> None:
-    """Do a `Write` inside the open transaction; ``now_s`` in seconds since 1970."""
-    if len(changes.emptied_characters):
-        await raw.execute(EMPTY_CHARACTERS, signed(changes.emptied_characters))
-    if len(changes.deleted.slot):
-        await raw.execute(
-            DELETE_SLOTS, signed(changes.deleted.character_guid), changes.deleted.slot.tolist()
-        )
-    updated = changes.updated
-    await raw.execute(
-        FINISH,
-        signed(changes.committed_operations),
-        now_s,
-        signed(updated.character_guid),
-        updated.items["slot"].tolist(),
-        *(_column(updated.items, name) for name in _VALUES),
-        signed(changes.committed_characters),
-    )
-    await insert(raw, changes.inserted)
+def _columns(owned: OwnedItems, names: tuple[str, ...]) -> list[I64Array]:
+    """Records as columns of the table, i64."""
+    return [
+        owned.character_guid.view(np.int64)
+        if name == "character_guid"
+        else owned.items[name].astype(np.uint64).view(np.int64)
+        for name in names
+    ]
 
 
-def _column(items: Batch, name: str) -> list[int]:
-    values: list[int] = items[name].astype(np.uint64).view(np.int64).tolist()
-    return values
-
-
-async def insert(raw: Any, owned: OwnedItems) -> None:
-    """Insert records by COPY. One without a guid has none, and its own shorter rows."""
-    if not len(owned.items):
-        return
-    named = owned.items["item_guid"] != 0
-    for is_named, columns in ((True, ROW_COLUMNS), (False, ROW_COLUMNS[:-1])):
-        some = owned if named.all() else owned.where(named == is_named)
-        if not len(some.items):
-            continue
-        await raw.copy_to_table(
-            "character_inventory",
-            source=io.BytesIO(copy_data(some, columns)),
-            columns=columns,
-            format="binary",
-        )
-        if named.all():
-            return
+def _is_in(values: U64Array, ascending: U64Array) -> npt.NDArray[np.bool_]:
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    index = np.searchsorted(ascending, values)
+    index[index == len(ascending)] = 0
+    found: npt.NDArray[np.bool_] = ascending[index] == values
+    return found
 
 
 COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
 
 
-def copy_data(owned: OwnedItems, columns: tuple[str, ...]) -> bytes:
-    """Records in the binary format of COPY."""
-    row = np.dtype(
-        [("fields", ">i2")]
-        + [
-            entry
-            for name in columns
-            for entry in ((f"{name} width", ">i4"), (name, f">i{_WIDTHS[name]}"))
-        ]
-    )
-    rows = np.empty(len(owned.items), row)
+def copy_data(columns: Sequence[I64Array], widths: Sequence[int]) -> bytes:
+    """Columns in the binary format of COPY; ``widths`` in bytes, 4 or 8."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for index, width in enumerate(widths):
+        fields += [(f"width {index}", ">i4"), (f"value {index}", f">i{width}")]
+    rows = np.empty(len(columns[0]), np.dtype(fields))
     rows["fields"] = len(columns)
-    for name in columns:
-        rows[f"{name} width"] = _WIDTHS[name]
-        values = owned.character_guid if name == "character_guid" else owned.items[name]
-        rows[name] = values.view(np.int64) if values.dtype.itemsize == 8 else values
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        rows[f"width {index}"] = width
+        rows[f"value {index}"] = column
     return COPY_SIGNATURE + rows.tobytes() + COPY_END

@@ -35,6 +35,7 @@ class PostgresqlStore(ServerStore):
     def __init__(self, url: str, settings: StoreSettings | None = None) -> None:
         super().__init__(url, settings)
         self.address = parse_address(url, DEFAULT_PORT, EXAMPLE)
+        self._transaction: bulk.Transaction
 
     def _make_engine(self) -> AsyncEngine:
         return create_async_engine(
@@ -82,19 +83,21 @@ class PostgresqlStore(ServerStore):
                 self.url,
             )
 
-    async def _begin(self, raw: Any) -> None:
+    async def _begin(self, raw: Any, now_s: int) -> None:
         await raw.execute(bulk.BEGIN)
+        self._transaction = bulk.Transaction(raw, now_s)
 
     async def _look(self, raw: Any, look: Look) -> Seen:
-        return await bulk.look(raw, look)
+        return await self._transaction.look(look)
 
-    async def _change(self, raw: Any, write: Write, now_s: int) -> None:
-        await bulk.write(raw, write, now_s)
+    async def _change(self, raw: Any, write: Write) -> None:
+        await self._transaction.write(write)
 
     async def _flush(self, raw: Any) -> None:
-        """Nothing is left for later."""
+        await self._transaction.settle()
 
     async def _commit(self, raw: Any) -> None:
+        await self._transaction.settle()
         await raw.execute("COMMIT")
 
     async def _rollback(self, raw: Any) -> None:
