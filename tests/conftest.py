@@ -1,4 +1,5 @@
-"""What every test shares: which codec runs, said in the header, and how hard hypothesis tries.
+"""What every test shares: which codec runs, said in the header, how hard hypothesis tries, and
+real database servers.
 
 ``CI=true`` gives hypothesis more examples, always the same ones; otherwise it is quick.
 """
@@ -7,6 +8,13 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from servers.fixtures import (  # noqa: F401 (pytest finds them here)
+    mariadb_server,
+    mariadb_url,
+    postgresql_server,
+    postgresql_url,
+    pytest_terminal_summary,
+)
 
 settings.register_profile(
     "quick", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -1,0 +1,81 @@
+"""Fixtures with real database servers; the tests' conftest imports them.
+
+A server that cannot be had is a failure where `CI` is set, and elsewhere a skip that the end of
+the run repeats: never a silent one.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from servers.database_server import DatabaseServer
+from servers.mariadb import ForeignMariadbServer, MariadbServer
+from servers.postgresql import ForeignPostgresqlServer, PostgresqlServer
+from servers.process import ServerMissingError
+
+POSTGRESQL_URL = "MMOINV_TEST_POSTGRESQL_URL"
+MARIADB_URL = "MMOINV_TEST_MARIADB_URL"
+
+_missing: dict[str, None] = {}
+
+
+def started(start: Callable[[], DatabaseServer]) -> DatabaseServer:
+    """A server, or the test is skipped loudly; where `CI` is set it fails."""
+    try:
+        if not sys.platform.startswith("linux"):
+            raise ServerMissingError(
+                f"Database servers NOT TESTED: they are started on Linux only. "
+                f"Remedy: {POSTGRESQL_URL} and {MARIADB_URL} name servers of yours"
+            )
+        return start()
+    except ServerMissingError as missing:
+        _missing[str(missing)] = None
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing} (CI is set: a server that is missing is a failure)")
+        pytest.skip(str(missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say again what was not tested."""
+    for sentence in _missing:
+        terminalreporter.write_line(sentence, red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[DatabaseServer]:
+    """A PostgreSQL server, of this session alone or the one of `MMOINV_TEST_POSTGRESQL_URL`."""
+    url = os.environ.get(POSTGRESQL_URL)
+    with ForeignPostgresqlServer(url) if url else started(PostgresqlServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[DatabaseServer]:
+    """A MariaDB server, of this session alone or the one of `MMOINV_TEST_MARIADB_URL`."""
+    url = os.environ.get(MARIADB_URL)
+    with ForeignMariadbServer(url) if url else started(MariadbServer) as server:
+        yield server
+
+
+def _empty_database(server: DatabaseServer) -> Iterator[str]:
+    if not server.running:
+        server.start()
+    url = server.new_database()
+    yield url
+    if not server.running:
+        server.start()
+    server.drop_database(url)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: DatabaseServer) -> Iterator[str]:
+    """A new, empty PostgreSQL database; dropped afterwards, whoever is still connected."""
+    yield from _empty_database(postgresql_server)
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: DatabaseServer) -> Iterator[str]:
+    """A new, empty MariaDB database; dropped afterwards, whoever is still connected."""
+    yield from _empty_database(mariadb_server)
