@@ -30,7 +30,13 @@ GLIBC_OF_OLD_NAMES = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux
 SOURCES = (".pyx", ".pxd", ".c", ".h")
 """What only a build needs: it stays in the sdist."""
 TYPES_AND_DATA = (".pyi", ".sql", ".csv", "py.typed")
-TESTS = ("tests/conftest.py", "tests/codec", "tests/test_records.py", "pyproject.toml")
+TESTS = (
+    "tests/conftest.py",
+    "tests/codec",
+    "tests/test_records.py",
+    "tests/servers",
+    "pyproject.toml",
+)
 """What the trial takes along from the source tree, and no more."""
 
 
@@ -254,7 +260,9 @@ def try_out(wheel: Path) -> None:
         _run([*pip, *binary, str(wheel.resolve())], place, environment)
         _check_import(wheel, python, place, environment)
         say("  installing what its tests need ...")
-        _run([*pip, *binary, "--group", f"{ROOT / 'pyproject.toml'}:test"], place, environment)
+        _run(
+            [*pip, *binary, "--group", f"{ROOT / 'pyproject.toml'}:wheel-test"], place, environment
+        )
         for name in TESTS:
             _copy(ROOT / name, place / name)
         say("  running the codec's tests on it ...")

@@ -7,6 +7,7 @@ the run repeats: never a silent one.
 import os
 import sys
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pytest
 
@@ -18,10 +19,12 @@ from servers.process import ServerMissingError
 POSTGRESQL_URL = "MMOINV_TEST_POSTGRESQL_URL"
 MARIADB_URL = "MMOINV_TEST_MARIADB_URL"
 
+T = TypeVar("T")
+
 _missing: dict[str, None] = {}
 
 
-def started(start: Callable[[], DatabaseServer]) -> DatabaseServer:
+def started(start: Callable[[], T]) -> T:
     """A server, or the test is skipped loudly; where `CI` is set it fails."""
     try:
         if not sys.platform.startswith("linux"):

@@ -123,6 +123,10 @@ class PostgresqlServer(ForeignPostgresqlServer):
     def kill(self) -> None:
         self._process.kill()
 
+    def log_tail(self) -> str:
+        """The end of its log, to be shown."""
+        return self._process.log_tail()
+
     def close(self) -> None:
         self._process.kill()
         self._folder.remove()

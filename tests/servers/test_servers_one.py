@@ -106,12 +106,12 @@ with {name}() as server:
 """
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGINT"])
 @pytest.mark.parametrize(
     ("module", "name"), [("postgresql", "PostgresqlServer"), ("mariadb", "MariadbServer")]
 )
 def test_nothing_is_left_when_its_starter_is_ended(
-    request: pytest.FixtureRequest, module: str, name: str, signal_: signal.Signals
+    request: pytest.FixtureRequest, module: str, name: str, signal_name: str
 ) -> None:
     request.getfixturevalue(f"{module}_server")  # or it is skipped
     starter = subprocess.Popen(
@@ -124,7 +124,7 @@ def test_nothing_is_left_when_its_starter_is_ended(
     assert starter.stdout is not None
     folder, pid = starter.stdout.readline().split()
     family = [int(pid), *watchdog.descendants(int(pid))]
-    starter.send_signal(signal_)
+    starter.send_signal(getattr(signal, signal_name))
     starter.communicate()
     until = time.monotonic() + 30
     while any(map(watchdog.alive, family)) or Path(folder).exists():

@@ -68,7 +68,8 @@ def kill_family(pid: int) -> None:
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    folder, pids = sys.argv[1], set()
+    folder = sys.argv[1]
+    pids: set[int] = set()
     for line in sys.stdin:
         pid = int(line[1:])
         (pids.add if line[0] == "+" else pids.discard)(pid)
