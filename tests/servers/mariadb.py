@@ -123,21 +123,23 @@ class MariadbServer(ForeignMariadbServer):
         self._data = self._folder.path / "data"
         self._socket = self._folder.path / "s.sock"
         self._process = ServerProcess(self._folder, "mariadbd", signal.SIGTERM)
-        users = self._folder.path / "users.sql"
-        users.write_text(
+        self._users = self._folder.path / "users.sql"
+        self._users.write_text(
             f"CREATE USER IF NOT EXISTS {DATABASE};\n"
             f"GRANT ALL ON *.* TO {DATABASE} WITH GRANT OPTION;\n"
             f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n"
         )
-        self._folder.own(users)
+        self._folder.own(self._users)
         self._settings = {
             "innodb-flush-log-at-trx-commit": "1",
             "innodb-buffer-pool-size": "128M",
             "innodb-log-file-size": "48M",
             "bind-address": "127.0.0.1",
-            "init-file": str(users),
             **settings,
         }
+        self._make_data()
+
+    def _make_data(self) -> None:
         self._folder.run(
             *(self._installer, "--no-defaults", f"--datadir={self._data}"),
             *("--auth-root-authentication-method=normal", "--skip-test-db"),
@@ -155,7 +157,7 @@ class MariadbServer(ForeignMariadbServer):
         return self._process.running
 
     def start(self) -> None:
-        self._start()
+        self._start(f"--init-file={self._users}")
 
     def _start(self, *options: str) -> None:
         self._process.start(
@@ -177,6 +179,10 @@ class MariadbServer(ForeignMariadbServer):
 
     def kill(self) -> None:
         self._process.kill()
+
+    def log_tail(self) -> str:
+        """The end of its log, to be shown."""
+        return self._process.log_tail()
 
     def close(self) -> None:
         self._process.kill()
