@@ -1,21 +1,29 @@
-"""Stores for the tests: what is in test_store_*.py runs against each kind there is."""
+"""Stores for the tests: those that ask for `make_store` run against each database there is."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from mmoinv.conformance.stores import MakeStore
 from mmoinv.stores import Store, store_for
 
-MakeStore = Callable[[], Store]
-STORES = ["sqlite"]
+DATABASES = ["sqlite", "postgresql", "mariadb"]
 
 
-@pytest.fixture(params=STORES)
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'realm.db'}"
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def make_store(database_url: str) -> MakeStore:
     """Makes stores, not yet open, of the same new database."""
-    assert request.param == "sqlite"
-    return lambda: store_for(f"sqlite:///{tmp_path / 'realm.db'}")
+    return lambda: store_for(database_url)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_operations import NONCE, WORLD, changes, commit, item, joined, run, stored
 
+from mmoinv.conformance.operations import NONCE, WORLD, changes, commit, item, joined, run, stored
 from mmoinv.records import SLOT, Batch, batch_of
 from mmoinv.stores import JoinEntry, LeaveEntry, committed, open_store
 from mmoinv.stores.committed import CommittedInventories

@@ -3,9 +3,19 @@
 from typing import Any
 
 import numpy as np
-from store_operations import changes, commit, entry, item, joined, old_delete, old_save, run, stored
 
 from mmoinv.commits import Commits
+from mmoinv.conformance.operations import (
+    changes,
+    commit,
+    entry,
+    item,
+    joined,
+    old_delete,
+    old_save,
+    run,
+    stored,
+)
 from mmoinv.stores import Store
 
 MINTED = 99 << 32

@@ -1,9 +1,9 @@
 """The parts of the group logic that no database is needed for."""
 
 import pytest
-from store_operations import changes, commit, entry
 
 from mmoinv.commits import empty_commits, join_commits
+from mmoinv.conformance.operations import changes, commit, entry
 from mmoinv.records import WIDE
 from mmoinv.stores import Verdict
 from mmoinv.stores.committed import CommittedInventories

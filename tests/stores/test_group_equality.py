@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_operations import (
+
+from mmoinv.commits import CommitFlags, Commits, OperationKind
+from mmoinv.conformance.operations import (
     OTHER_WORLD,
     WORLD,
     changes,
@@ -21,8 +23,6 @@ from store_operations import (
     old_delete,
     old_save,
 )
-
-from mmoinv.commits import CommitFlags, Commits, OperationKind
 from mmoinv.records import Fault
 from mmoinv.stores import CommitEntry, CommitOutcome, Store, part
 from mmoinv.stores.settings import StoreSettings

@@ -12,7 +12,8 @@ from typing import TypeVar
 import numpy as np
 import pytest
 from sqlalchemy import Connection
-from store_operations import (
+
+from mmoinv.conformance.operations import (
     NONCE,
     WORLD,
     changes,
@@ -25,7 +26,6 @@ from store_operations import (
     run,
     stored,
 )
-
 from mmoinv.errors import (
     ConfigurationError,
     SchemaVersionError,

@@ -1,4 +1,8 @@
-"""Operations for the tests of stores, in few words."""
+"""Operations for the tests of stores, in few words: what a realm would hand to a store.
+
+Everything is of world `WORLD` and the sessions that `joined` grants; slots, guids and versions
+are plain numbers.
+"""
 
 from collections.abc import Sequence
 
@@ -14,7 +18,7 @@ from mmoinv.commits import (
     join_commits,
 )
 from mmoinv.records import INVENTORY_ITEM, Batch, Fault, InventoryItemData, batch_of, slots_of
-from mmoinv.stores import CommitEntry, JoinEntry, JoinOutcome, Store
+from mmoinv.stores import CommitEntry, CommitOutcome, JoinEntry, JoinOutcome, Store
 
 WORLD, OTHER_WORLD = 1, 2
 NONCE = 2**64 - 5
@@ -23,6 +27,7 @@ NONCE = 2**64 - 5
 def item(
     slot: int, guid: int, entry: int = 100, stack: int = 1, **fields: int
 ) -> InventoryItemData:
+    """A record; the rest of its fields are 0."""
     return InventoryItemData(entry=entry, slot=slot, stack_count=stack, item_guid=guid, **fields)
 
 
@@ -34,6 +39,7 @@ def changes(
     version: int = 0,
     currencies: tuple[CurrencyDelta, ...] = (),
 ) -> ParticipantChanges:
+    """What one operation does to one character."""
     return ParticipantChanges(
         character, epoch, version, batch_of(*items), slots_of(*deletes), currencies
     )
@@ -47,6 +53,7 @@ def commit(
     repeated: bool = False,
     fault: Fault = Fault.NONE,
 ) -> Commits:
+    """One operation of protocol 4, as the realm hands it to a store."""
     flags = (
         replace * CommitFlags.REPLACE
         | conserve * CommitFlags.CONSERVE
@@ -86,6 +93,7 @@ def _old(frame: bytes, operation_id: int, epoch: int, replace: bool) -> Commits:
 
 
 def entry(*commits: Commits, world: int = WORLD) -> CommitEntry:
+    """Operations of one link."""
     return CommitEntry(world, join_commits(commits))
 
 
@@ -99,6 +107,7 @@ async def joined(store: Store, *characters: int, world: int = WORLD) -> list[Joi
 async def run(store: Store, *commits: Commits, world: int = WORLD) -> list[tuple[int, list[int]]]:
     """Run operations as one group; (status, versions) of each."""
     (outcome,) = await store.write_group([entry(*commits, world=world)])
+    assert isinstance(outcome, CommitOutcome)
     joined_up = join_commits(commits)
     counts = joined_up.operations["participant_count"].tolist()
     result, start = [], 0
@@ -114,6 +123,7 @@ async def stored(store: Store, character: int) -> dict[int, tuple[int, int, int]
 
 
 def contents(items: Batch) -> dict[int, tuple[int, int, int]]:
+    """Slot to (entry, stack_count, item_guid), of a slot-sorted batch."""
     assert items.dtype == INVENTORY_ITEM
     assert (np.diff(items["slot"].astype(int)) > 0).all()
     return {
