@@ -1,17 +1,25 @@
 """The schema's versions: the same tables as the code's, up, down, and refused with the remedy."""
 
+import asyncio
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 
+from mmoinv.conformance.operations import changes, commit, item, joined, run
 from mmoinv.errors import SchemaVersionError
-from mmoinv.stores import schema
+from mmoinv.stores import schema, store_for
+from mmoinv.stores.schema import State
+from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite import SqliteStore
 from mmoinv.stores.sqlite.schema import engine_around
 from mmoinv.stores.tables import METADATA, VERSION_TABLE
@@ -60,3 +68,115 @@ async def test_another_version_is_refused_and_left_alone(
         await SqliteStore(path).open()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute(f"SELECT * FROM {VERSION_TABLE}").fetchall() == [(version,)]
+
+
+# On every database
+
+
+async def test_up_and_down_and_up_again(database_url: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    if not isinstance(store, SqliteStore):
+        assert await store.schema() == (State.EMPTY, "")
+    async with store:
+        await store.add_world("world-1", "verifier")
+    assert await store.schema() == (State.CURRENT, "0002")
+    assert await store.downgrade("0001") == (State.CURRENT, "0002")
+    with pytest.raises(SchemaVersionError, match="mmoinv db upgrade"):
+        await store.open()
+    assert await store.schema() == (State.OLDER, "0001")
+    assert (await store.downgrade("0001")).version == "0001"
+    for _ in range(2):
+        await store.upgrade()
+    async with store:
+        assert await store.find_world("world-1") == (1, "verifier")
+
+
+@pytest.mark.parametrize("version", ["0000", "base", "0003", ""])
+async def test_there_is_no_way_further_down(database_url: str, version: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    async with store:
+        await store.add_world("world-1", "verifier")
+    with pytest.raises(SchemaVersionError, match="nothing was changed"):
+        await store.downgrade(version)
+    async with store:
+        assert await store.find_world("world-1") == (1, "verifier")
+
+
+async def test_the_tables_are_those_of_the_code(database_url: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return compare_metadata(context, METADATA)
+
+    async with store:
+        assert await store._read(differences) == []
+
+
+async def test_tables_of_others_are_not_touched(database_url: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    await store.upgrade()
+    await store._with_schema(lambda c: c.execute(text("CREATE TABLE guild (name INTEGER)")))
+    async with store:
+        pass
+    await store._with_schema(lambda c: c.execute(text("DROP TABLE mmoinv_schema_version")))
+    await store._with_schema(lambda c: c.execute(text("DROP TABLE mmoinv_meta")))
+    with pytest.raises(SchemaVersionError, match=r"character_inventory.* of someone else"):
+        await store.open()
+    assert not store.is_open
+
+
+async def test_two_processes_set_an_empty_database_up_at_once(database_url: str) -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from mmoinv.stores import open_store\n"
+        "async def main():\n"
+        "    async with await open_store(sys.argv[1]) as store:\n"
+        "        print(await store.next_node_epoch())\n"
+        "asyncio.run(main())\n"
+    )
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, database_url, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    outputs = [(await process.communicate())[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sorted(int(output) for output in outputs) == [1, 2, 3, 4]
+
+
+async def test_a_setup_that_was_interrupted_is_finished(mariadb_url: str) -> None:
+    """DDL of MariaDB cannot be rolled back."""
+    store = store_for(mariadb_url)
+    assert isinstance(store, SqlStore)
+    async with store:
+        pass
+    await store._with_schema(lambda c: c.execute(text("DELETE FROM mmoinv_schema_version")))
+    await store._with_schema(lambda c: c.execute(text("DROP TABLE world")))
+    async with store:
+        assert await store.worlds() == []
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**63 - 1, 2**63, 2**64 - 1])
+async def test_people_see_the_number_that_they_know(database_url: str, number: int) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    async with store:
+        await store.add_world("world-1", "verifier")
+        await joined(store, number)
+        full = item(255 << 8 | 23, number or 5, creator=number, contained=number)
+        assert await run(store, commit(1, changes(number, full))) == [(0, [1])]
+        ((*shown,),) = await store._read(
+            lambda connection: connection.execute(
+                text(
+                    "SELECT character_guid, creator, contained, item_guid, bag, slot_in_bag "
+                    "FROM character_inventory_unsigned"
+                )
+            ).all()
+        )
+    assert list(map(int, shown)) == [number, number, number, number or 5, 255, 23]

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from mmoinv import __version__
 from mmoinv.cli.arguments import Formatter, add_verbose, codec_name
+from mmoinv.cli.db import add_db
 from mmoinv.cli.doctor import add_doctor
 from mmoinv.cli.explain import add_explain
 from mmoinv.cli.loadtest import add_loadtest
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_realm(commands)
     add_world(commands)
+    add_db(commands)
     add_loadtest(commands)
     add_doctor(commands)
     add_explain(commands)

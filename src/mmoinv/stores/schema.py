@@ -163,6 +163,14 @@ def _move(connection: Connection, version: str) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     found = inspect(connection).get_table_names()
+    if connection.dialect.name in ("mysql", "mariadb"):
+        # Alembic would give its key a name, and the server complains that keys have none.
+        connection.execute(
+            text(
+                f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} "
+                "(version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+            )
+        )
     if VERSION_TABLE not in found and META.name in found:
         command.stamp(config, OLDEST_VERSION)
     if VERSION_TABLE in found and version < _noted_version(connection):

@@ -146,6 +146,15 @@ class ServerStore(SqlStore):
         except self._errors as error:
             raise self._error(error) from error
 
+    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+        if self._engine is not None:
+            raise StoreError(f"database {self.url} is open.")
+        self._engine = self._make_engine()
+        try:
+            return await self._write(work)
+        finally:
+            await self.close()
+
     def _opened(self) -> AsyncEngine:
         if self._engine is None:
             raise StoreUnavailableError(f"database {self.url} is not open.")

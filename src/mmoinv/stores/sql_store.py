@@ -26,6 +26,7 @@ from sqlalchemy import (
 from mmoinv.errors import StoreDataError
 from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.schema import Schema, downgrade, schema_of, upgrade
 from mmoinv.stores.store import Session, StoreCounts, World
 from mmoinv.stores.stored_rows import inventory
 from mmoinv.stores.tables import (
@@ -83,6 +84,11 @@ class SqlStore(ABC):
         """Run ``work`` in one transaction outside of the groups: all of it is safe, or nothing."""
 
     @abstractmethod
+    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction of a database that is not open, whatever schema it
+        has; it is not created if it is not there."""
+
+    @abstractmethod
     def _forget(self) -> None:
         """Forget what is remembered of the stored inventories."""
 
@@ -98,6 +104,20 @@ class SqlStore(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    # The schema, of a database that is not open
+
+    async def schema(self) -> Schema:
+        """What the database holds."""
+        return await self._with_schema(lambda connection: schema_of(connection, self.url))
+
+    async def upgrade(self) -> Schema:
+        """Bring the schema to the version that this mmoinv speaks; what it was before."""
+        return await self._with_schema(lambda connection: upgrade(connection, self.url))
+
+    async def downgrade(self, version: str) -> Schema:
+        """Bring the schema down to an older version, for an older mmoinv; what it was before."""
+        return await self._with_schema(lambda connection: downgrade(connection, self.url, version))
 
     # Worlds and numbers
 

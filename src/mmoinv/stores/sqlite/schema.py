@@ -5,10 +5,11 @@ Two processes may do so at once. Runs on the thread that will use the connection
 
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from mmoinv.errors import ConfigurationError
@@ -93,6 +94,22 @@ def inspect(path: str) -> bool:
         engine_around(raw).connect() as connection,
     ):
         return is_current(connection, f"sqlite:///{path}")
+
+
+@contextmanager
+def transaction(path: str, busy_timeout_s: float) -> Iterator[Connection]:
+    """A transaction that writes, in a file that must be there, whatever is in it."""
+    file = Path(path).resolve()
+    with closing(
+        sqlite3.connect(
+            f"{file.as_uri()}?mode=rw", uri=True, timeout=busy_timeout_s, isolation_level=None
+        )
+    ) as raw:
+        raw.execute("PRAGMA synchronous = FULL")
+        with engine_around(raw).connect() as connection:
+            raw.execute("BEGIN IMMEDIATE")
+            yield connection
+            raw.execute("COMMIT")
 
 
 def engine_around(raw: sqlite3.Connection) -> Engine:

@@ -19,11 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from mmoinv.errors import StoreError, StoreUnavailableError
 from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.schema import Schema, State
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite.errors import store_error
 from mmoinv.stores.sqlite.group import write_group
-from mmoinv.stores.sqlite.schema import check_sqlite_version, connect, engine_around
+from mmoinv.stores.sqlite.schema import check_sqlite_version, connect, engine_around, transaction
 
 T = TypeVar("T")
 
@@ -128,6 +129,23 @@ class SqliteStore(SqlStore):
             return result
 
         return await self._on_thread(do)
+
+    async def upgrade(self) -> Schema:
+        """Bring the schema to the version that this mmoinv speaks; what it was before."""
+        if not Path(self.path).exists():
+            async with self:
+                return Schema(State.EMPTY, "")
+        return await super().upgrade()
+
+    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+        def do() -> T:
+            try:
+                with transaction(self.path, self.settings.lock_timeout_s) as connection:
+                    return work(connection)
+            except (DBAPIError, sqlite3.Error) as error:
+                raise store_error(error, self.path) from error
+
+        return await asyncio.to_thread(do)
 
     def _forget(self) -> None:
         self._committed.drop_all()
