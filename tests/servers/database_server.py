@@ -76,7 +76,13 @@ class DatabaseServer(ABC):
     def _creation(self, name: str) -> str: ...
 
     @property
+    def started_here(self) -> bool:
+        """Whether it can be killed, stopped and started."""
+        return False
+
+    @property
     def running(self) -> bool:
+        """Whether the process is there; always, for a server that was not started here."""
         return True
 
     def kill(self) -> None:

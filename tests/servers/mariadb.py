@@ -153,6 +153,10 @@ class MariadbServer(ForeignMariadbServer):
         )
 
     @property
+    def started_here(self) -> bool:
+        return True
+
+    @property
     def running(self) -> bool:
         return self._process.running
 

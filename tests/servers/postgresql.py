@@ -104,6 +104,10 @@ class PostgresqlServer(ForeignPostgresqlServer):
         )
 
     @property
+    def started_here(self) -> bool:
+        return True
+
+    @property
     def running(self) -> bool:
         return self._process.running
 
