@@ -132,7 +132,7 @@ class SqliteStore(SqlStore):
 
     async def upgrade(self) -> Schema:
         """Bring the schema to the version that this mmoinv speaks; what it was before."""
-        if not Path(self.path).exists():
+        if not await asyncio.to_thread(Path(self.path).exists):
             async with self:
                 return Schema(State.EMPTY, "")
         return await super().upgrade()
