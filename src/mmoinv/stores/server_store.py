@@ -189,7 +189,7 @@ class ServerStore(SqlStore):
         self, entries: Sequence[Entry], mint_guids: MintGuids
     ) -> list[Outcome]:
         writer = await self._take_writer()
-        raw = await _driver_connection(writer)
+        raw = await self._raw_writer()
         await self._begin(raw, int(time.time()))
         steps = write_entries(entries, mint_guids, self._committed)
         reply: Seen | Joined | LeaveOutcome | None = None
@@ -212,6 +212,10 @@ class ServerStore(SqlStore):
                     reply = await writer.run_sync(sessions.join, step)
         await self._commit(raw)
         return outcomes
+
+    async def _raw_writer(self) -> Any:
+        """The driver's own connection for groups."""
+        return await _driver_connection(await self._take_writer())
 
     async def _take_writer(self) -> AsyncConnection:
         """The connection of the groups, made anew if there is none."""

@@ -25,7 +25,8 @@ _REMEDIES = {
 def store_error(error: BaseException, url: str) -> StoreError:
     """The `StoreError` that says the same, with the remedy where one is known."""
     text = str(error) or type(error).__name__
-    if isinstance(error, asyncpg.PostgresError):
+    # Class 08: the connection. Whether a commit on its way was done nobody knows yet.
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] != "08":
         code = error.sqlstate or ""
         remedy = _REMEDIES.get(code, _REMEDIES.get(code[:2], ""))
         detail = f" ({error.detail})" if error.detail else ""
