@@ -24,8 +24,9 @@ from mmoinv.conformance.operations import (
     old_save,
 )
 from mmoinv.records import Fault
-from mmoinv.stores import CommitEntry, CommitOutcome, Store, part
+from mmoinv.stores import CommitEntry, CommitOutcome, Store, part, store_for
 from mmoinv.stores.settings import StoreSettings
+from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite import SqliteStore
 
 CHARACTERS = [1, 2**63 - 1, 2**63, 2**64 - 2]
@@ -164,20 +165,32 @@ async def state(store: Store) -> list[Any]:
 
 @pytest.fixture(
     scope="module",
-    params=[(2, 8192), (2, 2), (12, 8192), (12, 0)],
-    ids=lambda param: "whole from {} items, {} characters cached".format(*param),
+    params=[
+        ("sqlite", 2, 8192),
+        ("sqlite", 2, 2),
+        ("sqlite", 12, 8192),
+        ("sqlite", 12, 0),
+        ("postgresql", 2, 8192),
+        ("postgresql", 12, 0),
+        ("mariadb", 2, 8192),
+        ("mariadb", 12, 0),
+    ],
+    ids=lambda param: "{} whole from {} items {} characters cached".format(*param),
 )
 def databases(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Any, SqliteStore, SqliteStore]]:
+) -> Iterator[tuple[Any, SqlStore, SqlStore]]:
     """Two databases; what is stored of a character is read first from so many items on."""
     folder: Path = tmp_path_factory.mktemp("equality")
     patch = pytest.MonkeyPatch()
-    whole_from, cached = request.param
+    kind, whole_from, cached = request.param
     patch.setattr(part, "WHOLE_FROM_ITEMS", whole_from)
+    url = f"sqlite:///{folder / 'group.db'}"
+    if kind != "sqlite":
+        url = request.getfixturevalue(f"{kind}_server").new_database()
     with asyncio.Runner() as runner:
         stores = [
-            SqliteStore(folder / "group.db", StoreSettings(cached_characters=cached)),
+            store_for(url, StoreSettings(cached_characters=cached)),
             SqliteStore(folder / "single.db", StoreSettings(cached_characters=0)),
         ]
         for store in stores:
@@ -191,7 +204,7 @@ def databases(
 bases = count(1 << 20, 1 << 12)
 
 
-async def check_committed(store: SqliteStore) -> None:
+async def check_committed(store: SqlStore) -> None:
     """What the store remembers as current is what is stored."""
     committed = store._committed
     for guid, row in zip(committed._held.tolist(), committed._row.tolist(), strict=True):
@@ -206,7 +219,7 @@ async def check_committed(store: SqliteStore) -> None:
 
 @given(drawn=st.lists(drawn_changes(), min_size=1, max_size=12), data=st.data())
 def test_a_group_equals_one_at_a_time(
-    databases: tuple[Any, SqliteStore, SqliteStore], drawn: list[Change], data: st.DataObject
+    databases: tuple[Any, SqlStore, SqlStore], drawn: list[Change], data: st.DataObject
 ) -> None:
     runner, group, single = databases
     middle = data.draw(st.integers(0, len(drawn)))
