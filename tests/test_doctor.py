@@ -12,6 +12,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from servers.fixtures import started
+from servers.postgresql import PostgresqlServer
 
 from mmoinv import RealmServer, __version__
 from mmoinv.cli import main
@@ -92,7 +94,7 @@ async def test_a_realm_at_work(tmp_path):
     url = f"sqlite:///{file}"
     async with RealmServer(url, port=0) as realm:
         assert await asyncio.to_thread(Path(f"{file}-wal").exists)
-        found = await asyncio.to_thread(reachable.database, url)
+        (found,) = await asyncio.to_thread(lambda: list(reachable.database(url)))
         assert found.verdict is Verdict.OK, found
         assert found.figures["schema_version"] == "0002"
         found = await asyncio.to_thread(reachable.realm, "127.0.0.1", realm.port)
@@ -102,10 +104,11 @@ async def test_a_realm_at_work(tmp_path):
 
 def test_a_database_that_is_still_to_be_made(tmp_path):
     file = tmp_path / "realm.db"
-    assert reachable.database(f"sqlite:///{file}").verdict is Verdict.OK
+    (found,) = reachable.database(f"sqlite:///{file}")
+    assert found.verdict is Verdict.OK
     assert not file.exists()
     file.touch()
-    found = reachable.database(f"sqlite:///{file}")
+    (found,) = reachable.database(f"sqlite:///{file}")
     assert (found.verdict, "is empty" in found.text) == (Verdict.OK, True)
     assert file.stat().st_size == 0
 
@@ -172,7 +175,7 @@ def test_someone_elses_tables(tmp_path):
     file = tmp_path / "theirs.db"
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE character_inventory (a)")
-    found = reachable.database(f"sqlite:///{file}")
+    (found,) = reachable.database(f"sqlite:///{file}")
     assert found.verdict is Verdict.FAILED
     assert "a database of its own" in found.remedy
 
@@ -180,7 +183,7 @@ def test_someone_elses_tables(tmp_path):
 def test_a_file_that_is_no_database(tmp_path):
     file = tmp_path / "text.db"
     file.write_text("this is no database, it is a text that is long enough to look at " * 20)
-    found = reachable.database(f"sqlite:///{file}")
+    (found,) = reachable.database(f"sqlite:///{file}")
     assert found.verdict is Verdict.FAILED
     assert found.remedy
 
@@ -311,3 +314,50 @@ def test_the_database_of_the_environment(file, capsys, monkeypatch):
     monkeypatch.setenv("MMOINV_DATABASE_URL", f"sqlite:///{file}")
     assert main(["doctor"]) == 0
     assert f"sqlite:///{file} opens" in capsys.readouterr().out
+
+
+# Database servers
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def kind(request) -> str:
+    return request.param
+
+
+def doctor_on(url: str, capsys) -> tuple[int, str]:
+    code = main(["doctor", "--database", url])
+    return code, capsys.readouterr().out
+
+
+def test_a_server(kind, request, capsys):
+    url = request.getfixturevalue(f"{kind}_url")
+    code, said = doctor_on(url, capsys)
+    assert code == 0
+    assert "it is empty; the realm will set it up" in said
+    # Nothing was made by looking.
+    assert main(["db", "status", "--database", url]) == 1
+    assert main(["world", "add", "world-1", "--database", url]) == 0
+    capsys.readouterr()
+    code, said = doctor_on(url, capsys)
+    assert code == 0
+    assert "its schema is the right one (version 0002)" in said
+    assert "outlives a power cut" in said
+    server = request.getfixturevalue(f"{kind}_server")
+    server.execute("UPDATE mmoinv_schema_version SET version_num = '0001'", url=url)
+    code, said = doctor_on(url, capsys)
+    assert code == 1
+    assert remedy_of(said, "✗", "database")[1].startswith("mmoinv db upgrade")
+
+
+def test_a_server_that_forgets(request, capsys):
+    with started(lambda: PostgresqlServer(fsync="off")) as server:
+        code, said = doctor_on(server.new_database(), capsys)
+        assert code == 0
+        assert "fsync = off: what was answered" in remedy_of(said, "!", "durable")[0]
+
+
+def test_no_server(kind, capsys):
+    code, said = doctor_on(f"{kind}://mmoinv:hush@127.0.0.1:1/realm", capsys)
+    assert code == 1
+    assert "hush" not in said
+    assert "reachable" in remedy_of(said, "✗", "database")[1]

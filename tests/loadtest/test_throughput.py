@@ -16,7 +16,7 @@ import pytest
 from mmoinv import codec
 from mmoinv.errors import LinkError, LogonError, MmoinvError
 from mmoinv.loadtest.guids import GUID_BASE
-from mmoinv.loadtest.one_by_one import save_one_by_one
+from mmoinv.loadtest.one_by_one import FIRST_OPERATION, save_one_by_one
 from mmoinv.loadtest.sender import Sender, SenderSettings, _answers, carried_slots
 from mmoinv.realm import RealmServer
 from mmoinv.stores import open_store
@@ -30,8 +30,15 @@ def throughput(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_run_on_a_database_of_ones_own(tmp_path):
-    url, figures = f"sqlite:///{tmp_path / 'realm.db'}", tmp_path / "figures.json"
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'realm.db'}"
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+async def test_a_run_on_a_database_of_ones_own(url, tmp_path):
+    figures = tmp_path / "figures.json"
     arguments = ("--characters", "30", "--saves", "200", "--window", "16", "--json", str(figures))
     for _ in range(2):
         result = throughput(*arguments, "--database", url)
@@ -149,6 +156,19 @@ def test_answers_of_every_kind():
         _answers(stray, codec.split_frames(stray)[0])
 
 
+async def test_whole_inventories(url, tmp_path):
+    figures = tmp_path / "figures.json"
+    arguments = ("--characters", "600", "--saves", "1500", "--window", "300", "--whole")
+    result = throughput(*arguments, "--database", url, "--json", str(figures))
+    report = json.loads(figures.read_text())
+    said = result.stdout + result.stderr
+    assert (report["lost"], report["doubled"], report["records_verified"]) == (0, 0, 15_000), said
+    assert report["targets"]["refused"]["value"] == 0, said
+    assert report["one_transaction_a_save_per_s"] is None
+    assert report["packet_bytes"] > 200
+    assert "1,500 saves of all 25 records, 3 changed" in " ".join(said.split())
+
+
 # The straight way
 
 
@@ -158,15 +178,13 @@ async def test_one_by_one_does_what_it_says(realm):
     await in_thread(lambda: sender.do_fill(None))
     path = realm.store.url.removeprefix("sqlite:///")
     seen: list[int] = []
-    rate = await in_thread(
-        lambda: save_one_by_one(path, carried_slots(5), 8, 2, 40, 1, seen.append)
-    )
+    rate = await save_one_by_one(realm.store.url, carried_slots(5), 8, 2, 40, 1, seen.append)
     assert rate > 0
     assert seen == [0]
     with closing(sqlite3.connect(path)) as connection:
         ((versions,),) = connection.execute("SELECT sum(version) FROM character_session")
         ((ours,),) = connection.execute(
-            "SELECT count(*) FROM applied_operation WHERE operation_id < 0"
+            "SELECT count(*) FROM applied_operation WHERE operation_id >= ?", (FIRST_OPERATION,)
         )
     assert (versions, ours) == (48, 0)
     before = sender.do_holdings(None)

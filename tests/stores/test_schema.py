@@ -120,11 +120,11 @@ async def test_tables_of_others_are_not_touched(database_url: str) -> None:
     store = store_for(database_url)
     assert isinstance(store, SqlStore)
     await store.upgrade()
-    await store._with_schema(lambda c: c.execute(text("CREATE TABLE guild (name INTEGER)")))
+    await store.inspect(lambda c: c.execute(text("CREATE TABLE guild (name INTEGER)")))
     async with store:
         pass
-    await store._with_schema(lambda c: c.execute(text("DROP TABLE mmoinv_schema_version")))
-    await store._with_schema(lambda c: c.execute(text("DROP TABLE mmoinv_meta")))
+    await store.inspect(lambda c: c.execute(text("DROP TABLE mmoinv_schema_version")))
+    await store.inspect(lambda c: c.execute(text("DROP TABLE mmoinv_meta")))
     with pytest.raises(SchemaVersionError, match=r"character_inventory.* of someone else"):
         await store.open()
     assert not store.is_open
@@ -156,8 +156,8 @@ async def test_a_setup_that_was_interrupted_is_finished(mariadb_url: str) -> Non
     assert isinstance(store, SqlStore)
     async with store:
         pass
-    await store._with_schema(lambda c: c.execute(text("DELETE FROM mmoinv_schema_version")))
-    await store._with_schema(lambda c: c.execute(text("DROP TABLE world")))
+    await store.inspect(lambda c: c.execute(text("DELETE FROM mmoinv_schema_version")))
+    await store.inspect(lambda c: c.execute(text("DROP TABLE world")))
     async with store:
         assert await store.worlds() == []
 

@@ -31,7 +31,8 @@ def add_database(command: argparse.ArgumentParser, otherwise: str) -> None:
     command.add_argument(
         "--database",
         metavar="URL",
-        help="sqlite:///file.db, or sqlite:////absolute/file.db "
+        help="sqlite:///file.db (four slashes: absolute), postgresql://user@host/database or "
+        "mariadb://user@host/database "
         f"(default: {DATABASE_VARIABLE}, else {otherwise})",
     )
 

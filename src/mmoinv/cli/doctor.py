@@ -26,6 +26,8 @@ def add_doctor(commands: Commands) -> None:
             "examples:\n"
             "  mmoinv doctor\n"
             "      the installation, and the disk of this folder\n"
+            "  mmoinv doctor --database postgresql://mmoinv@localhost/realm\n"
+            "      whether the server can be reached, and whether it keeps what it commits\n"
             "  mmoinv doctor --database sqlite:///realm.db\n"
             "      whether a realm could use the database, and the disk that it is on\n"
             "  mmoinv doctor --realm 127.0.0.1:6280 --json\n"

@@ -100,6 +100,11 @@ def add_loadtest(commands: Commands) -> None:
         default=2048,
         help="saves without an answer at a time (default: %(default)s)",
     )
+    sender.add_argument(
+        "--whole",
+        action="store_true",
+        help="each save is the whole inventory of 25 records, 3 of which changed",
+    )
     add_verbose(command)
     command.set_defaults(run=_run_loadtest)
 
@@ -109,7 +114,7 @@ def _add_database_to(group: argparse._MutuallyExclusiveGroup) -> None:
         "--database",
         metavar="URL",
         default="",
-        help="start a realm on this database (default: a temporary SQLite file)",
+        help="start a realm on this database, of any kind (default: a temporary SQLite file)",
     )
 
 
@@ -170,6 +175,7 @@ def _run_sender(options: argparse.Namespace, console: Any) -> int:
         characters=options.characters,
         saves=options.saves,
         window=options.window,
+        whole=options.whole,
         database=options.database,
         json_path=options.json,
         seed=options.seed,

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmoinv.doctor.check import Check, failed, passed, refused, warned
@@ -45,24 +46,32 @@ def _path(url: str) -> Path | None:
     return Path(store.path).absolute() if isinstance(store, SqliteStore) else None
 
 
-def database(url: str) -> Check:
+def database(url: str) -> Iterator[Check]:
     """Whether a realm could use the database: it opens, its schema is right, it takes writes."""
+    from mmoinv.doctor import servers
     from mmoinv.stores import store_for
 
     try:
-        store_for(url)
+        store = store_for(url)
     except ConfigurationError as error:
-        return refused("database", error, "Write it like sqlite:///realm.db.")
+        yield refused("database", error, "Write it like sqlite:///realm.db.")
+        return
     path = _path(url)
     if path is None:
+        from mmoinv.stores.server_store import ServerStore
+
+        if isinstance(store, ServerStore):
+            yield from servers.server(store)
+            return
         remedy = "Start a realm on it, which says what is wrong: mmoinv realm --database URL"
-        return warned("database", f"{url} is no SQLite file, and not looked into", remedy)
-    if not path.parent.is_dir():
+        yield warned("database", f"{store.url} is another package's, and not looked into", remedy)
+    elif not path.parent.is_dir():
         text = f"{url}: the folder {path.parent} does not exist"
-        return failed("database", text, f"Create it: mkdir -p {path.parent}")
-    if not path.exists():
-        return passed("database", f"{url} is not there yet; the realm will create it")
-    return _file(url, path)
+        yield failed("database", text, f"Create it: mkdir -p {path.parent}")
+    elif not path.exists():
+        yield passed("database", f"{url} is not there yet; the realm will create it")
+    else:
+        yield _file(url, path)
 
 
 def _file(url: str, path: Path) -> Check:

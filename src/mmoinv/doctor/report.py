@@ -48,7 +48,7 @@ def examine(database: str | None, realm: tuple[str, int] | None) -> Iterator[Che
 
 def of_database(url: str) -> Iterator[Check]:
     """The database, and the disk that it is on."""
-    yield reachable.database(url)
+    yield from reachable.database(url)
     folder = reachable.database_folder(url)
     if folder is not None:
         yield machine.disk(folder, is_needed=True)

@@ -36,6 +36,7 @@ from mmoinv.loadtest.settings import LoadTestSettings, WorldSettings
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
 from mmoinv.loadtest.world_process import run_world
 from mmoinv.records import Batch
+from mmoinv.stores.addresses import shown_url
 
 POLL_S = 0.1
 AHEAD_S = 0.5
@@ -267,4 +268,4 @@ def _merged(results: list[dict[int, bytes]]) -> dict[int, Batch]:
 
 
 def _shown(settings: LoadTestSettings, database: str) -> str:
-    return database if settings.database else "a temporary SQLite file"
+    return shown_url(database) if settings.database else "a temporary SQLite file"

@@ -55,7 +55,8 @@ ANSWER = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class SenderSettings:
-    """``window`` is how many saves may be without an answer at a time."""
+    """``window`` is how many saves may be without an answer at a time; ``whole``: each carries
+    the whole inventory."""
 
     host: str
     port: int
@@ -66,6 +67,7 @@ class SenderSettings:
     changed: int
     window: int
     seed: int
+    whole: bool = False
 
 
 class Answered(NamedTuple):
@@ -179,7 +181,12 @@ class Sender:
             records["stack_count"] = records["stack_count"] % 20 + 1
             records["durability"] += 1
             self._items[rows] = records
-            parts.append(codec.encode_commits(self._commits(who, records, 0)))
+            flags = 0
+            if self._settings.whole:
+                records, flags = self._items[who], CommitFlags.REPLACE
+            for first in range(0, len(who), FILL_WINDOW):
+                some = slice(first, first + FILL_WINDOW)
+                parts.append(codec.encode_commits(self._commits(who[some], records[some], flags)))
         return b"".join(parts)
 
     def _commits(

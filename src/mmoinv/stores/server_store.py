@@ -146,7 +146,7 @@ class ServerStore(SqlStore):
         except self._errors as error:
             raise self._error(error) from error
 
-    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+    async def inspect(self, work: Callable[[Connection], T]) -> T:
         if self._engine is not None:
             raise StoreError(f"database {self.url} is open.")
         self._engine = self._make_engine()

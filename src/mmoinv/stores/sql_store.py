@@ -84,7 +84,7 @@ class SqlStore(ABC):
         """Run ``work`` in one transaction outside of the groups: all of it is safe, or nothing."""
 
     @abstractmethod
-    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+    async def inspect(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in one transaction of a database that is not open, whatever schema it
         has; it is not created if it is not there."""
 
@@ -109,15 +109,15 @@ class SqlStore(ABC):
 
     async def schema(self) -> Schema:
         """What the database holds."""
-        return await self._with_schema(lambda connection: schema_of(connection, self.url))
+        return await self.inspect(lambda connection: schema_of(connection, self.url))
 
     async def upgrade(self) -> Schema:
         """Bring the schema to the version that this mmoinv speaks; what it was before."""
-        return await self._with_schema(lambda connection: upgrade(connection, self.url))
+        return await self.inspect(lambda connection: upgrade(connection, self.url))
 
     async def downgrade(self, version: str) -> Schema:
         """Bring the schema down to an older version, for an older mmoinv; what it was before."""
-        return await self._with_schema(lambda connection: downgrade(connection, self.url, version))
+        return await self.inspect(lambda connection: downgrade(connection, self.url, version))
 
     # Worlds and numbers
 

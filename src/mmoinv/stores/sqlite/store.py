@@ -137,7 +137,7 @@ class SqliteStore(SqlStore):
                 return Schema(State.EMPTY, "")
         return await super().upgrade()
 
-    async def _with_schema(self, work: Callable[[Connection], T]) -> T:
+    async def inspect(self, work: Callable[[Connection], T]) -> T:
         def do() -> T:
             try:
                 with transaction(self.path, self.settings.lock_timeout_s) as connection:
