@@ -193,6 +193,17 @@ def test_after_a_commit_of_both_each_is_saved_alone(game, repository):
     assert is_stored(other, repository)
 
 
+def test_an_exchange_of_nothing_ties_nobody(game, repository):
+    one, other = stocked(game, repository, 7, 8)
+    assert one.transfer([], other).value == ()
+    assert other.exchange([], one, []).value == ()
+    assert tied_to([one]) == [one]
+    one.add_items(CLOTH)
+    other.add_items(CLOTH)
+    assert one.save(repository).character_guids == (7,)
+    assert other.save(repository).character_guids == (8,)
+
+
 def test_after_a_refusal_both_are_saved_together_again(game, repository):
     one, other = stocked(game, repository, 7, 8)
     one.transfer([PACK], other)

@@ -217,7 +217,7 @@ class Inventory(InventoryActions):
     def transfer(self, slots: Iterable[int], receiver: "Inventory") -> InventoryResult[Changes]:
         """Give what is in some carried slots to another inventory: all of it or nothing.
 
-        The changes are those of this inventory. From then on the two are saved together.
+        The changes are those of this inventory. The two are saved together then: see `exchange`.
         """
         return self.exchange(slots, receiver, ())
 
@@ -226,9 +226,9 @@ class Inventory(InventoryActions):
     ) -> InventoryResult[Changes]:
         """Give what is in ``gives`` for what the other has in ``takes``: everything or nothing.
 
-        Guid, creator, durability, binding and properties stay. From then on the two are saved
-        together, until one commit has carried both. CANT_DO_RIGHT_NOW if too many inventories
-        have exchanged items without a save (`saving.MAX_TIED`).
+        Guid, creator, durability, binding and properties stay. If anything changed, the two are
+        saved together from then on, until one commit has carried both. CANT_DO_RIGHT_NOW if too
+        many inventories have exchanged items without a save (`saving.MAX_TIED`).
         """
         if other is self or other.character_guid == self.character_guid:
             raise InventoryError(
@@ -243,7 +243,8 @@ class Inventory(InventoryActions):
             changes = their_changes = ()
         else:
             packed, their_packed = _packed(changes), _packed(their_changes)
-            saving.tie(self, other)
+            if changes or their_changes:
+                saving.tie(self, other)
             # Whoever is told may save: not before both are as they will be.
             self._write(changes, packed, self._buyback)
             other._write(their_changes, their_packed, other._buyback)
