@@ -310,6 +310,24 @@ async def test_the_end_says_what_is_not_saved(realm, connector, caplog):
     assert inventory.is_dirty
 
 
+async def test_the_end_of_the_block_keeps_what_is_not_saved(realm, connector, caplog):
+    await connector.join(7)
+    await connector.join(8)
+    refused, saved = inventory_of(7), inventory_of(8)
+    async with Autosave(connector.repository()) as autosave:
+        for inventory in (refused, saved):
+            autosave.add(inventory)
+            inventory.add_items(POTION)
+        assert autosave.unsaved == []
+        await connector.leave(7)
+    assert autosave.unsaved == [refused]
+    assert "character 7 is not saved" in caplog.text
+    assert "character 8" not in caplog.text
+    await connector.join(7)
+    assert await autosave.close() == []
+    assert autosave.unsaved == []
+
+
 async def test_the_end_does_not_wait_for_ever(clock):
     repository = SlowRepository()
     autosave = autosave_of(repository, clock)

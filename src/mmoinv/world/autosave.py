@@ -86,7 +86,8 @@ class Autosave:
     At most one save of an inventory is on its way: what changes meanwhile goes after its answer.
     ``failures`` has the last error by character guid, until a save of it succeeds; ``on_failure``
     is called with the inventory and the error. Nothing is given up: what is refused stays dirty.
-    ``reason`` is the number that its commits carry.
+    ``unsaved`` has what was not committed when it was last closed, also by the end of ``async
+    with``. ``reason`` is the number that its commits carry.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Autosave:
         self.reason = reason
         self.failures: dict[int, MmoinvError] = {}
         self.on_failure: Callable[[Inventory, MmoinvError], object] | None = None
+        self.unsaved: list[Inventory] = []
         self._now = now
         self._watched: dict[int, _Watched] = {}
         self._queue: list[tuple[float, int, _Watched]] = []
@@ -272,7 +274,8 @@ class Autosave:
 
     async def close(self, timeout_s: float = 10.0) -> list[Inventory]:
         """Shutdown: save everything that is dirty (unless `AutosaveSettings.on_close` is off) and
-        wait for the answers; gives the inventories that are not committed then, and logs them.
+        wait for the answers; gives the inventories that are not committed then, logs an error for
+        each, and keeps them in ``unsaved``.
 
         Whoever is watched stays so: call it before the connector closes, and again if it failed.
         """
@@ -295,14 +298,15 @@ class Autosave:
             for wait in late:
                 wait.cancel()
         self.tick()
-        dirty = [one.inventory for one in self._watched.values() if one.inventory.is_dirty]
-        for inventory in dirty:
+        unsaved = [one.inventory for one in self._watched.values() if one.inventory.is_dirty]
+        self.unsaved = unsaved
+        for inventory in unsaved:
             log.error(
                 "character %d is not saved: %s",
                 inventory.character_guid,
                 self.failures.get(inventory.character_guid, "it is not answered yet"),
             )
-        return dirty
+        return list(unsaved)
 
 
 async def _ended(handle: OperationHandle) -> None:
