@@ -53,13 +53,30 @@ async def test_disconnect_during_commit_keeps_the_operation_pending_and_says_so(
     assert unit.has_changes
     with pytest.raises(OperationPendingError, match="not answered yet"):
         _ = handle.result
-    with pytest.raises(LinkError, match="1 operations taken before are unanswered"):
+    with pytest.raises(LinkError, match="of those taken before, 1 operation is unanswered"):
         connector.repository().save_item(7, potion(3, 3))
     await connector.close()
     with pytest.raises(OperationPendingError, match="may or may not be saved") as caught:
         await handle
     assert caught.value.character_guids == (7,)
     assert unit.has_changes
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 operations are"), (1, "1 operation is"), (2, "2 operations are")],
+)
+async def test_a_lost_link_says_how_many_operations_are_pending(
+    silent, connector, caplog, count, told
+):
+    await connector.join(7)
+    for number in range(count):
+        connector.repository().save_item(7, potion(number, number + 1))
+    await silent.operations(min(count, 1))
+    silent.cut()
+    while connector.state is ConnectorState.CONNECTED:
+        await asyncio.sleep(0.01)
+    assert f"{told} pending" in caplog.text
 
 
 async def test_an_operation_that_was_never_sent_says_that_it_is_not_saved(silent, connector):

@@ -420,7 +420,7 @@ class RealmConnector:
                 return
             self._state = ConnectorState.LOST
             self._operations.link_lost()
-        log.warning("%s; %d operations are pending", self._lost_reason, len(self._operations))
+        log.warning("%s; %s pending", self._lost_reason, self._operations.told())
         self._fail_joins(error)
 
     def _fail_joins(self, error: LinkError) -> None:
@@ -433,7 +433,7 @@ class RealmConnector:
         if self._state is not ConnectorState.CONNECTED or self._link is None:
             reason = self._lost_reason or self._state.value
             raise LinkError(
-                f"cannot {verb}: {reason}. Nothing was "
-                f"taken; {len(self._operations)} operations taken before are unanswered."
+                f"cannot {verb}: {reason}. Nothing was taken; of those taken before, "
+                f"{self._operations.told()} unanswered."
             )
         return self._link

@@ -70,6 +70,10 @@ class Operations:
     def __len__(self) -> int:
         return len(self._pending)
 
+    def told(self) -> str:
+        """How many there are, as a subject with its verb: "1 operation is", "2 operations are"."""
+        return "1 operation is" if len(self) == 1 else f"{len(self)} operations are"
+
     def pending(self) -> list[PendingOperation[SentOperation]]:
         """All of them, oldest first, each with its state."""
         with self.lock:
