@@ -38,6 +38,17 @@ TESTS = (
     "pyproject.toml",
 )
 """What the trial takes along from the source tree, and no more."""
+NEEDED_IN_SDIST = (
+    "src/mmoinv/_codec.pyx",
+    "pyproject.toml",
+    "LICENSE",
+    "tests/codec",
+    # The tests read and run these.
+    "docs",
+    "examples",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+)
 
 
 class AuditError(Exception):
@@ -177,7 +188,7 @@ def _glibc(platform: str) -> tuple[int, int]:
 def check_sdist(sdist: Path) -> None:
     """A build needs the sources, packagers want the tests, and nothing built may be in it."""
     names = set(_sdist_names(sdist))
-    for needed in ("src/mmoinv/_codec.pyx", "tests/codec", "pyproject.toml", "LICENSE"):
+    for needed in NEEDED_IN_SDIST:
         if not any(name == needed or name.startswith(needed + "/") for name in names):
             raise AuditError(f"{sdist.name} lacks {needed}. Name it in MANIFEST.in.")
     built = sorted(name for name in names if name.endswith((".c", ".so", ".pyd", ".pyc")))

@@ -10,7 +10,11 @@ from tools_of_ours import audit_wheel
 
 RIGHT = "mmoinv-1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"
 IN_SDIST = (
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
     "LICENSE",
+    "docs/a-tour.md",
+    "examples/01_an_example.py",
     "pyproject.toml",
     "src/mmoinv/__init__.py",
     "src/mmoinv/_codec.pyi",
@@ -113,6 +117,9 @@ def test_a_right_tag_is_told(platform):
         ((*IN_SDIST, "src/mmoinv/_codec.c"), "holds what a build makes"),
         (tuple(name for name in IN_SDIST if not name.endswith(".pyx")), "lacks src/mmoinv/_codec"),
         (tuple(name for name in IN_SDIST if not name.startswith("tests")), "lacks tests/codec"),
+        (tuple(name for name in IN_SDIST if not name.startswith("docs")), "lacks docs"),
+        (tuple(name for name in IN_SDIST if not name.startswith("examples")), "lacks examples"),
+        (tuple(name for name in IN_SDIST if name != "CONTRIBUTING.md"), "lacks CONTRIBUTING.md"),
     ],
 )
 def test_a_wrong_sdist_is_refused(changed, said, tmp_path):
