@@ -7,8 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmoinv.errors import InventoryError
-from mmoinv.inventory import EquipmentSlot, InventorySlot
-from mmoinv.inventory.slots import bag_holding, inside_of, is_inside_bag
+from mmoinv.inventory import (
+    BACKPACK,
+    BAG_PACK,
+    BANK,
+    BANK_BAGS,
+    BUYBACK,
+    EQUIPMENT,
+    MAIN_HAND,
+    OFF_HAND,
+    RANGED,
+    EquipmentSlot,
+    InventorySlot,
+    bag_holding,
+    inside_of,
+    is_inside_bag,
+)
 
 u8 = st.integers(0, 255)
 QUESTIONS = ("is_equipment", "is_bag", "is_bag_pack", "is_bag_bar", "is_inventory", "is_bank")
@@ -93,6 +107,21 @@ def test_equipment_slots_have_their_names():
         "trinket 1,trinket 2,back,main hand,off hand,ranged,tabard"
     )
     assert [slot.name.lower().replace("_", " ") for slot in EquipmentSlot] == names
+
+
+def test_the_ranges_are_absolute_and_name_their_slots():
+    ranges = (EQUIPMENT, BAG_PACK, BACKPACK, BANK, BANK_BAGS, BUYBACK)
+    assert [slot for places in ranges for slot in places] == list(range(255 << 8, (255 << 8) + 86))
+    assert [str(InventorySlot(places[-1])) for places in ranges] == [
+        "tabard",
+        "equipped bag 4",
+        "backpack 16",
+        "bank 28",
+        "bank bag 7",
+        "buyback 12",
+    ]
+    weapons = (EquipmentSlot.MAIN_HAND, EquipmentSlot.OFF_HAND, EquipmentSlot.RANGED)
+    assert [EQUIPMENT[slot] for slot in weapons] == [MAIN_HAND, OFF_HAND, RANGED]
 
 
 @given(st.lists(st.integers(0, 65535)))

@@ -16,11 +16,37 @@ from mmoinv.inventory.loading import Finding, Oddity
 from mmoinv.inventory.owner import EquipmentEffects, InventoryOwner, PlayerState
 from mmoinv.inventory.result import InventoryChangeFailure, InventoryResult
 from mmoinv.inventory.saving import save_together
-from mmoinv.inventory.slots import EquipmentSlot, InventorySlot
+from mmoinv.inventory.slots import (
+    BACKPACK,
+    BAG_PACK,
+    BANK,
+    BANK_BAGS,
+    BUYBACK,
+    EQUIPMENT,
+    MAIN_HAND,
+    MAX_BAG_SLOTS,
+    OFF_HAND,
+    RANGED,
+    EquipmentSlot,
+    InventorySlot,
+    bag_holding,
+    inside_of,
+    is_inside_bag,
+)
 from mmoinv.inventory.storing import NotStored, StoreOutlook
 from mmoinv.inventory.templates import Bonding, InventoryType, ItemFlags, ItemTemplate
 
 __all__ = [
+    "BACKPACK",
+    "BAG_PACK",
+    "BANK",
+    "BANK_BAGS",
+    "BUYBACK",
+    "EQUIPMENT",
+    "MAIN_HAND",
+    "MAX_BAG_SLOTS",
+    "OFF_HAND",
+    "RANGED",
     "Bonding",
     "CommandLog",
     "CommandRecord",
@@ -49,6 +75,9 @@ __all__ = [
     "SlotAvailability",
     "SlotChange",
     "StoreOutlook",
+    "bag_holding",
+    "inside_of",
+    "is_inside_bag",
     "sample_catalog",
     "save_together",
 ]
