@@ -1,6 +1,7 @@
 """The documents agree with each other and with the code: links, settings, their defaults."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -132,6 +133,11 @@ def test_the_readmes_tour_prints_what_it_says(tmp_path: Path):
     found = re.search(r"## A tour.*?```python\n(.*?)```\s*```text\n(.*?)```", text, re.DOTALL)
     assert found
     done = subprocess.run(
-        [sys.executable, "-c", found[1]], cwd=tmp_path, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", found[1]],
+        cwd=tmp_path,
+        env={**os.environ, **tours.python_path()},
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert (done.stdout, done.stderr) == (found[2], "")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tours
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -30,7 +31,7 @@ def test_it_prints_what_it_says(path, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", path],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, **tours.python_path(), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         text=True,
         encoding="utf-8",

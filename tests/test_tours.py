@@ -1,5 +1,6 @@
 """Tours, guides and the page on tuning do what they say: every block prints what is shown."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -76,6 +77,20 @@ def test_every_block_is_run_or_compared(tmp_path: Path, text: str):
     document.write_text(text)
     with pytest.raises(ValueError, match="neither"):
         tours.blocks(document)
+
+
+@runnable
+def test_a_relative_python_path_leads_where_it_leads_here(tmp_path: Path, monkeypatch):
+    document, folder, modules = (tmp_path / name for name in ("tour.md", "folder", "modules"))
+    folder.mkdir()
+    modules.mkdir()
+    (modules / "only_here.py").write_text("print('found')\n")
+    document.write_text(
+        "```sh\npython -c 'import only_here'\n```\n```python\nimport only_here\n```\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "modules", prepend=os.pathsep)
+    assert [said for _, said in tours.played(document, folder)] == ["found\n", "found\n"]
 
 
 @runnable

@@ -78,6 +78,14 @@ def matches(shown: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed) is not None
 
 
+def python_path() -> dict[str, str]:
+    """PYTHONPATH for a process in another folder: the folders that this process has by it."""
+    given = os.environ.get("PYTHONPATH")
+    if not given:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, given.split(os.pathsep)))}
+
+
 class Interpreter:
     """A process that runs what is pasted into it."""
 
@@ -152,6 +160,7 @@ class Tour:
             "LC_ALL": "C.UTF-8",
             "PYTHONUTF8": "1",
             "COLUMNS": "100",
+            **python_path(),
             **ours,
         }
         self._interpreters: dict[str, Interpreter] = {}
