@@ -14,6 +14,12 @@ from typing import Any
 
 import pytest
 from figures import Run, groups_of, judged, read_run, run_of, unmeasured
+from servers.fixtures import (  # noqa: F401 (pytest finds them here)
+    mariadb_server,
+    mariadb_url,
+    postgresql_server,
+    postgresql_url,
+)
 from summary import keep, summary
 
 CALLS = 1000

@@ -12,7 +12,29 @@ AT_MOST: Literal["at most"] = "at most"
 AT_LEAST: Literal["at least"] = "at least"
 
 ANY_GROUP = "*"
-SENDER = "the realm under a sender of encoded saves"
+
+# Of each database.
+
+
+def sender_group(database: str) -> str:
+    """The benchmark of saves of 3 changed records."""
+    return f"{database}: saves of 3 changed records, by a sender"
+
+
+def whole_group(database: str) -> str:
+    """The benchmark of saves of whole inventories."""
+    return f"{database}: saves of 25 records, 3 changed, by a sender"
+
+
+def at_once_group(database: str) -> str:
+    """The benchmark of everyone's wholly new inventory."""
+    return f"{database}: 100 players save a wholly new inventory at once"
+
+
+DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
+SAVES_PER_S = {"SQLite": 15_000, "PostgreSQL": 20_000, "MariaDB": 20_000}
+TIMES_ONE_BY_ONE = {"SQLite": 5, "PostgreSQL": 10, "MariaDB": 10}
+AT_ONCE_P99_MS = {"SQLite": 25, "PostgreSQL": 30, "MariaDB": 40}
 
 
 @dataclass(frozen=True)
@@ -49,9 +71,23 @@ TARGETS = (
     Target("changes() of 39 items", "beyond_the_diff_ns", AT_MOST, 1_000, "ns"),
     Target("load 119 items", "ours", AT_MOST, 300_000, "ns"),
     Target(ANY_GROUP, "rtt_p99_ms", AT_MOST, 100, "ms"),
-    Target(SENDER, "saves_per_s", AT_LEAST, 15_000, "/s"),
-    Target(SENDER, "times_one_transaction_a_save", AT_LEAST, 4, "x"),
     Target(ANY_GROUP, "lost", AT_MOST, 0, "records"),
+    *(
+        target
+        for name in DATABASES
+        for target in (
+            Target(sender_group(name), "saves_per_s", AT_LEAST, SAVES_PER_S[name], "/s"),
+            Target(
+                sender_group(name),
+                "times_one_transaction_a_save",
+                AT_LEAST,
+                TIMES_ONE_BY_ONE[name],
+                "x",
+            ),
+            Target(whole_group(name), "saves_per_s", AT_LEAST, 12_000, "/s"),
+            Target(at_once_group(name), "at_once_p99_ms", AT_MOST, AT_ONCE_P99_MS[name], "ms"),
+        )
+    ),
 )
 
 # What `make figures` writes into the README, in this order.
@@ -92,9 +128,22 @@ README_FIGURES = {
     ("2,000 players, a save a second each", "rtt_p99_ms"): (
         "2,000 players, a save a second each: round trip, p99"
     ),
-    (SENDER, "saves_per_s"): (
-        "saves/s through the realm: 3 changed records each, 20,000 characters of 25"
-    ),
-    (SENDER, "times_one_transaction_a_save"): "times one transaction a save, same file, same run",
+} | {
+    key: shown
+    for name in DATABASES
+    for key, shown in {
+        (sender_group(name), "saves_per_s"): (
+            f"{name}: saves/s through the realm, 3 changed records each, 20,000 characters of 25"
+        ),
+        (sender_group(name), "times_one_transaction_a_save"): (
+            "times one transaction a save, same database, same run"
+        ),
+        (whole_group(name), "saves_per_s"): (
+            "saves/s, whole inventories of 25 records, 3 changed (`max_group_items` 8,192)"
+        ),
+        (at_once_group(name), "at_once_p99_ms"): (
+            "100 players of the load test, everyone a wholly new inventory at once: p99"
+        ),
+    }.items()
 }
 """By group and name in its ``extra_info``."""

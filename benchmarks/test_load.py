@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from targets import at_once_group, sender_group, whole_group
 
 
 def load_test(tmp_path, *arguments):
@@ -38,9 +39,18 @@ def test_latency(benchmark, tmp_path, players):
     )
 
 
-def test_saves_per_s(benchmark, tmp_path):
-    benchmark.group = "the realm under a sender of encoded saves"
-    arguments = ("--sender", "--saves", "200000")
+@pytest.fixture(params=["SQLite", "PostgreSQL", "MariaDB"])
+def database(request, tmp_path):
+    """Name and URL of a new database of each kind; servers are started for it."""
+    if request.param == "SQLite":
+        return request.param, f"sqlite:///{tmp_path / 'realm.db'}"
+    return request.param, request.getfixturevalue(f"{request.param.lower()}_url")
+
+
+def test_saves_per_s(benchmark, tmp_path, database):
+    name, url = database
+    benchmark.group = sender_group(name)
+    arguments = ("--sender", "--saves", "150000", "--database", url)
     figures = benchmark.pedantic(load_test, (tmp_path, *arguments), rounds=1)
     benchmark.extra_info.update(
         saves_per_s=figures["saves_per_s"],
@@ -49,5 +59,31 @@ def test_saves_per_s(benchmark, tmp_path):
         database_p99_ms=figures["database_ms"]["p99"],
         window_rtt_p99_ms=figures["rtt_ms"]["p99"],
         mean_group=figures["group_size"]["mean"],
+        lost=figures["lost"] + figures["doubled"],
+    )
+
+
+def test_whole_saves_per_s(benchmark, tmp_path, database):
+    name, url = database
+    benchmark.group = whole_group(name)
+    arguments = ("--sender", "--whole", "--saves", "80000", "--database", url)
+    figures = benchmark.pedantic(load_test, (tmp_path, *arguments), rounds=1)
+    benchmark.extra_info.update(
+        saves_per_s=figures["saves_per_s"],
+        database_p99_ms=figures["database_ms"]["p99"],
+        mean_group=figures["group_size"]["mean"],
+        lost=figures["lost"] + figures["doubled"],
+    )
+
+
+def test_all_at_once(benchmark, tmp_path, database):
+    name, url = database
+    benchmark.group = at_once_group(name)
+    arguments = ("--plain", "--players", "100", "--duration", "4", "--database", url)
+    figures = benchmark.pedantic(load_test, (tmp_path, *arguments), rounds=1)
+    benchmark.extra_info.update(
+        at_once_p99_ms=figures["all_at_once"]["rtt_ms"]["p99"],
+        at_once_p50_ms=figures["all_at_once"]["rtt_ms"]["p50"],
+        at_once_database_p99_ms=figures["all_at_once"]["database_ms"]["p99"],
         lost=figures["lost"] + figures["doubled"],
     )

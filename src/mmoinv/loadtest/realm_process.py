@@ -8,22 +8,29 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from mmoinv import loops
-from mmoinv.realm import RealmServer
+from mmoinv.realm import RealmLimits, RealmServer
 
 SAMPLE_EVERY_S = 0.25
 SWITCH_INTERVAL_S = 0.0005
 """How soon the writer's thread hands the interpreter back to the event loop."""
 
 
-def run_realm(connection: Connection, database: str, world_names: list[str]) -> None:
+def run_realm(
+    connection: Connection,
+    database: str,
+    world_names: list[str],
+    limits: RealmLimits | None = None,
+) -> None:
     """Run until told to end: sends ("ready", ...), then ("sample", ...) again and again."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    loops.run(_run(connection, database, world_names))
+    loops.run(_run(connection, database, world_names, limits))
 
 
-async def _run(connection: Connection, database: str, world_names: list[str]) -> None:
+async def _run(
+    connection: Connection, database: str, world_names: list[str], limits: RealmLimits | None
+) -> None:
     loop = asyncio.get_running_loop()
-    async with RealmServer(database, port=0) as realm:
+    async with RealmServer(database, port=0, limits=limits) as realm:
         secrets = {name: await realm.add_world(name) for name in world_names}
         gc.freeze()
         connection.send(("ready", {"port": realm.port, "secrets": secrets}))
