@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, TypeVar, overload
 
 from mmoinv.errors import InventoryError
 from mmoinv.inventory.catalog_files import read_templates
 from mmoinv.inventory.templates import ItemTemplate
+
+Default = TypeVar("Default")
 
 
 class ItemCatalog(Mapping[int, ItemTemplate]):
@@ -39,7 +41,13 @@ class ItemCatalog(Mapping[int, ItemTemplate]):
     def __getitem__(self, entry: int) -> ItemTemplate:
         return self._templates[entry]
 
-    def get(self, entry: int, default: Any = None) -> Any:
+    @overload
+    def get(self, entry: int) -> ItemTemplate | None: ...
+
+    @overload
+    def get(self, entry: int, default: ItemTemplate | Default) -> ItemTemplate | Default: ...
+
+    def get(self, entry: int, default: Default | None = None) -> ItemTemplate | Default | None:
         """The template of an entry, ``default`` if it is unknown."""
         return self._templates.get(entry, default)
 

@@ -64,8 +64,7 @@ class Draft:
 
     def template(self, entry: int) -> ItemTemplate | None:
         """The template of an entry, if the catalog has it."""
-        template: ItemTemplate | None = self.setting.catalog.get(entry)
-        return template
+        return self.setting.catalog.get(entry)
 
     def count_of(self, entry: int) -> int:
         """Items of an entry that there would be, stacks counted in full."""
