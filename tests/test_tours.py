@@ -93,6 +93,31 @@ def test_a_relative_python_path_leads_where_it_leads_here(tmp_path: Path, monkey
     assert [said for _, said in tours.played(document, folder)] == ["found\n", "found\n"]
 
 
+UNEVEN_CLOCK = """
+import itertools, time
+calls = itertools.count()
+time.perf_counter = lambda: 2.0 ** next(calls)
+"""
+"""Each time that it measures is four times the one before: a machine that gets busier."""
+
+
+@runnable
+def test_a_measurement_in_a_document_may_be_made_on_a_busy_machine(tmp_path: Path, monkeypatch):
+    folder, modules = tmp_path / "folder", tmp_path / "modules"
+    folder.mkdir()
+    modules.mkdir()
+    (modules / "sitecustomize.py").write_text(UNEVEN_CLOCK)
+    monkeypatch.setenv("PYTHONPATH", str(modules), prepend=os.pathsep)
+    measurements = [
+        block for document in PLAYED for block in tours.blocks(document) if "timeit" in block.text
+    ]
+    assert measurements
+    with tours.Tour(folder) as tour:
+        for block in measurements:
+            printed = tour.run(block)
+            assert tours.matches(block.shown, printed), printed
+
+
 @runnable
 def test_a_document_that_lies_is_found_out(tmp_path: Path):
     document, folder = tmp_path / "tour.md", tmp_path / "folder"
