@@ -121,7 +121,10 @@ def test_tuning_has_every_variable():
         f"{report.RTT_LIMIT_MS:.0f} ms",
         f"{report.DATABASE_LIMIT_MS:.0f} ms",
         f"{report.SAVE_LIMIT_BYTES:,} bytes",
-        f"{throughput.SAVES_PER_S_TARGETS['sqlite']:,}; {throughput.RATIO_TARGETS['sqlite']:g} times",
+        f"{throughput.SAVES_PER_S_TARGETS['sqlite']:,}; "
+        f"{throughput.RATIO_TARGETS['sqlite']:g} times",
+        f"{throughput.SERVER_SAVES_PER_S_TARGET:,}; {throughput.SERVER_RATIO_TARGET:g} times",
+        f"{throughput.WHOLE_SAVES_PER_S_TARGET:,}",
     ],
 )
 def test_figures_has_the_targets(limit: str):

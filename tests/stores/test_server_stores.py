@@ -1,6 +1,8 @@
 """Stores on database servers when things go wrong: between us and the server, and in it."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -417,3 +419,94 @@ def test_urls_that_cannot_be(url: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as caught:
         store_for(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "url", "extra"),
+    [
+        ("asyncpg", "postgresql://mmoinv:secret@host/realm", "postgresql"),
+        ("asyncmy", "mysql://mmoinv:secret@host/realm", "mariadb"),
+        ("sqlalchemy", "sqlite:///realm.db", "realm"),
+    ],
+)
+def test_a_missing_extra_is_one_clear_line(missing: str, url: str, extra: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from mmoinv.stores import store_for\n"
+        "from mmoinv.errors import ConfigurationError\n"
+        f"try: store_for({url!r})\n"
+        "except ConfigurationError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert f"pip install 'mmoinv[{extra}]'" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert "secret" not in done.stdout
+    assert not done.stderr
+
+
+async def test_a_server_that_takes_no_writes_is_not_written_to(postgresql_server: Any) -> None:
+    url = postgresql_server.new_database()
+    name = url.partition("?")[0].rpartition("/")[2]
+    async with server_store(url) as store:
+        await store.add_world("world-1", "verifier 1")
+        await joined(store, 7)
+        change = f"ALTER DATABASE {name} SET default_transaction_read_only"
+        postgresql_server.execute(f"{change} = on")
+        await store._drop_writer()
+        await store._opened().dispose()
+        with pytest.raises(StoreUnavailableError, match="read-write"):
+            await run(store, commit(1, changes(7, item(23, 5))))
+        postgresql_server.execute(f"{change} = off")
+        assert await run(store, commit(1, changes(7, item(23, 5)))) == [(0, [1])]
+    postgresql_server.drop_database(url)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "remedy"),
+    [
+        ("53100", StoreUnavailableError, "make room"),
+        ("40001", StoreUnavailableError, ""),
+        ("40P01", StoreUnavailableError, ""),
+        ("25006", StoreUnavailableError, "name all hosts"),
+        ("57P01", StoreUnavailableError, ""),
+        ("42501", StoreUnavailableError, "the rights"),
+        ("22003", StoreDataError, ""),
+        ("23514", StoreDataError, ""),
+        ("23505", DuplicateRowError, ""),
+    ],
+)
+def test_what_postgresqls_errors_mean(code: str, kind: type[Exception], remedy: str) -> None:
+    import asyncpg
+
+    from mmoinv.stores.postgresql.errors import store_error
+
+    error = store_error(asyncpg.PostgresError.new({"C": code, "M": "said"}), "postgresql://host/db")
+    assert type(error) is kind
+    assert remedy in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "remedy"),
+    [
+        (1021, StoreUnavailableError, "make room"),
+        (1205, StoreUnavailableError, "Another process holds a lock"),
+        (1213, StoreUnavailableError, ""),
+        (1047, StoreUnavailableError, "not part of the cluster"),
+        (1290, StoreUnavailableError, "name all hosts"),
+        (2006, StoreUnavailableError, "Check that the server runs"),
+        (2013, StoreUnavailableError, "Check that the server runs"),
+        (1264, StoreDataError, ""),
+        (4025, StoreDataError, ""),
+        (1062, DuplicateRowError, ""),
+    ],
+)
+def test_what_mariadbs_errors_mean(code: int, kind: type[Exception], remedy: str) -> None:
+    from asyncmy.errors import OperationalError
+
+    from mmoinv.stores.mariadb.errors import store_error
+
+    error = store_error(OperationalError(code, "said"), "mariadb://host/db")
+    assert type(error) is kind
+    assert remedy in str(error)

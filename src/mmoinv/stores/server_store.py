@@ -136,7 +136,7 @@ class ServerStore(SqlStore):
             async with engine.connect() as connection:
                 return await connection.run_sync(work)
         except self._errors as error:
-            raise self._error(error) from error
+            raise await self._failed(error) from error
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         engine = self._opened()
@@ -144,7 +144,15 @@ class ServerStore(SqlStore):
             async with engine.begin() as connection:
                 return await connection.run_sync(work)
         except self._errors as error:
-            raise self._error(error) from error
+            raise await self._failed(error) from error
+
+    async def _failed(self, error: BaseException) -> StoreError:
+        """What an error means. Unless it is about the data, no connection of before is used
+        again: it may lead to a host that takes no writes any longer."""
+        known = self._error(error)
+        if self._engine is not None and not isinstance(known, StoreDataError):
+            await self._engine.dispose()
+        return known
 
     async def inspect(self, work: Callable[[Connection], T]) -> T:
         if self._engine is not None:
@@ -175,7 +183,7 @@ class ServerStore(SqlStore):
             try:
                 outcomes = await self._write_entries(entries, mint_guids or _no_guids)
             except self._errors as error:
-                known = self._error(error)
+                known = await self._failed(error)
                 await self._abort(known)
                 raise known from error
             except BaseException:
