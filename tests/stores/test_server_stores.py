@@ -394,6 +394,23 @@ async def test_a_cancelled_group_is_undone(store: ServerStore, url: str) -> None
     assert await run(store, commit(1, changes(7, item(23, 5)))) == [(0, [1])]
 
 
+async def test_a_host_that_says_nothing_does_not_keep_us_from_the_next(url: str) -> None:
+    async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(never_answers, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    both = url.replace("@", f"@127.0.0.1:1,127.0.0.1:{port},")
+    async with server_store(both) as store:
+        await store.add_world("world-1", "verifier 1")
+    silent.close()
+    await silent.wait_closed()
+    neither = urlsplit(both)._replace(netloc=f"mmoinv@127.0.0.1:1,127.0.0.1:{port}").geturl()
+    with pytest.raises(StoreUnavailableError, match="none of its hosts takes writes"):
+        await server_store(neither).open()
+
+
 async def test_a_server_that_is_away_says_so(server: DatabaseServer, url: str) -> None:
     parts = urlsplit(url)
     nobody = parts._replace(netloc="mmoinv:hush@127.0.0.1:1").geturl()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -63,6 +63,15 @@ class ServerStore(SqlStore):
     @abstractmethod
     def _make_engine(self) -> AsyncEngine:
         """The engine; its connections come from the store's own connect function."""
+
+    @abstractmethod
+    def _places(self) -> Sequence[Mapping[str, Any]]:
+        """Where the URL's hosts are, as the driver takes it."""
+
+    @abstractmethod
+    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
+        """A driver's connection to one host that takes writes; `StoreUnavailableError` or the
+        driver's error if it does not."""
 
     @abstractmethod
     def _error(self, error: BaseException) -> StoreError:
@@ -162,6 +171,24 @@ class ServerStore(SqlStore):
             return await self._write(work)
         finally:
             await self.close()
+
+    async def _connect(self, *_: Any, **__: Any) -> Any:
+        """A driver's connection to the first host that takes writes."""
+        places = self._places()
+        refusals = []
+        expected: tuple[type[Exception], ...] = (*self._errors, StoreUnavailableError)
+        for place in places:
+            try:
+                # One that says nothing at all leaves time for the others.
+                async with asyncio.timeout(self.settings.connect_timeout_s / len(places)):
+                    return await self._connect_to(place)
+            except expected as error:
+                if len(places) == 1:
+                    raise
+                refusals.append(f"{', '.join(map(str, place.values()))}: {error or 'no answer'}")
+        raise StoreUnavailableError(
+            f"database {self.url}: none of its hosts takes writes ({'; '.join(refusals)})."
+        )
 
     def _opened(self) -> AsyncEngine:
         if self._engine is None:

@@ -4,11 +4,10 @@ What a group writes goes with its COMMIT, as one text: the fewer times the serve
 the shorter are the locks.
 """
 
-import asyncio
 import logging
 import math
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncmy
@@ -64,27 +63,13 @@ class MariadbStore(ServerStore):
             pool_pre_ping=True,
         )
 
-    async def _connect(self, *_: Any, **__: Any) -> Any:
-        socket = self.address.options.get("unix_socket")
-        places: Sequence[dict[str, Any]] = [
-            {"host": host, "port": port} for host, port in self.address.hosts
-        ]
-        if socket:
-            places = [{"unix_socket": socket}]
-        refusals = []
-        async with asyncio.timeout(self.settings.connect_timeout_s):
-            for place in places or [{"host": "localhost", "port": DEFAULT_PORT}]:
-                try:
-                    return await self._connect_to(place)
-                except (MySQLError, OSError, StoreUnavailableError) as error:
-                    if len(places) < 2:
-                        raise
-                    refusals.append(f"{place['host']}:{place['port']}: {error}")
-        raise StoreUnavailableError(
-            f"database {self.url}: none of its hosts takes writes ({'; '.join(refusals)})."
-        )
+    def _places(self) -> Sequence[Mapping[str, Any]]:
+        if socket := self.address.options.get("unix_socket"):
+            return [{"unix_socket": socket}]
+        hosts = self.address.hosts or (("localhost", DEFAULT_PORT),)
+        return [{"host": host, "port": port} for host, port in hosts]
 
-    async def _connect_to(self, place: dict[str, Any]) -> Any:
+    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
         address = self.address
         raw = await asyncmy.connect(
             **place,

@@ -1,7 +1,7 @@
 """The PostgreSQL store: connections, transactions, errors; the statements are in `bulk`."""
 
-import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -47,26 +47,32 @@ class PostgresqlStore(ServerStore):
             pool_pre_ping=True,
         )
 
-    async def _connect(self, *_: Any, **__: Any) -> Any:
+    def _places(self) -> Sequence[Mapping[str, Any]]:
+        # Without hosts asyncpg finds in the URL's options, or in the environment, where to go.
+        return [{"host": host, "port": port} for host, port in self.address.hosts] or [{}]
+
+    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
         settings = self.settings
-        async with asyncio.timeout(settings.connect_timeout_s):
-            return await asyncpg.connect(
-                self._url,
-                command_timeout=settings.statement_timeout_s,
-                target_session_attrs=SessionAttribute.read_write,
-                server_settings={
-                    "application_name": "mmoinv",
-                    "lock_timeout": _milliseconds(settings.lock_timeout_s),
-                    "statement_timeout": _milliseconds(settings.statement_timeout_s),
-                    # A realm that was stopped half-way does not hold its locks for ever.
-                    "idle_in_transaction_session_timeout": _milliseconds(
-                        2 * settings.statement_timeout_s
-                    ),
-                },
-            )
+        return await asyncpg.connect(
+            self._url,
+            **place,
+            command_timeout=settings.statement_timeout_s,
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings={
+                "application_name": "mmoinv",
+                "lock_timeout": _milliseconds(settings.lock_timeout_s),
+                "statement_timeout": _milliseconds(settings.statement_timeout_s),
+                # A realm that was stopped half-way does not hold its locks for ever.
+                "idle_in_transaction_session_timeout": _milliseconds(
+                    2 * settings.statement_timeout_s
+                ),
+            },
+        )
 
     def _error(self, error: BaseException) -> StoreError:
         error = driver_error(error)
+        if isinstance(error, StoreError):
+            return error
         # SQLAlchemy's own copy of the driver's error.
         if error.__cause__ is not None and not isinstance(error, asyncpg.PostgresError):
             error = error.__cause__
