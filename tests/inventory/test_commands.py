@@ -16,6 +16,7 @@ from aggregates import (
     SHIELD,
     SWORD,
     TROPHY,
+    UNKNOWN,
     Game,
     HeldBackRepository,
     held,
@@ -52,6 +53,14 @@ def test_validate_says_what_execute_does_and_changes_nothing(inventory, owner):
     assert move.validate() is move.execute().error is Failure.YOU_ARE_DEAD
     more = inventory.commands.add(CATALOG[TROPHY])
     assert more.validate() is more.execute().error is Failure.CANT_CARRY_MORE_OF_THIS
+
+
+def test_items_are_added_by_template_or_by_entry(inventory):
+    for item in (CATALOG[SWORD], SWORD):
+        assert executed(inventory.commands.add(item)).is_executed
+    assert inventory.count(SWORD) == 2
+    with pytest.raises(InventoryError, match=f"no template has the entry {UNKNOWN}"):
+        inventory.commands.add(UNKNOWN)
 
 
 def test_a_command_is_executed_once(inventory):

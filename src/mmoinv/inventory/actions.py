@@ -3,8 +3,6 @@
 What the rules refuse gives an `InventoryResult` that failed, and nothing was changed.
 """
 
-from mmoinv.errors import InventoryError
-from mmoinv.inventory.catalog import ItemCatalog
 from mmoinv.inventory.commands import Changes, InventoryCommands
 from mmoinv.inventory.result import InventoryResult
 from mmoinv.inventory.templates import ItemTemplate
@@ -15,16 +13,11 @@ class InventoryActions:
 
     commands: InventoryCommands
 
-    @property
-    def catalog(self) -> ItemCatalog:
-        """The templates that it goes by."""
-        raise NotImplementedError
-
     def add_items(
         self, item: ItemTemplate | int, amount: int = 1, *, creator: int = 0
     ) -> InventoryResult[Changes]:
         """New items of a template, or of an entry of the catalog: all of them or none."""
-        return self.commands.add(self._template(item), amount, creator).execute()
+        return self.commands.add(item, amount, creator).execute()
 
     def remove(self, slot: int, amount: int | None = None) -> InventoryResult[Changes]:
         """``amount`` of what is in a slot, or all of it."""
@@ -83,11 +76,3 @@ class InventoryActions:
         """Set fields of a record that no rule is about: ``durability``, ``random_property_index``,
         ``random_suffix_index``, ``creator``, ``item_flags``."""
         return self.commands.change_item(slot, **fields).execute()
-
-    def _template(self, item: ItemTemplate | int) -> ItemTemplate:
-        if isinstance(item, ItemTemplate):
-            return item
-        template: ItemTemplate | None = self.catalog.get(item)
-        if template is None:
-            raise InventoryError(f"no template has the entry {item}; nothing was changed")
-        return template

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from mmoinv.errors import InventoryError
 from mmoinv.inventory import moves, storing
+from mmoinv.inventory.catalog import ItemCatalog
 from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.draft import Buyback, Draft, SlotChange
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
@@ -30,6 +31,9 @@ class Changeable(Protocol):
 
     @property
     def buyback(self) -> Buyback: ...
+
+    @property
+    def catalog(self) -> ItemCatalog: ...
 
     def draft(self, *, is_dry: bool = False) -> Draft:
         """A draft of the present state."""
@@ -139,8 +143,10 @@ class InventoryCommands:
     def __init__(self, inventory: Changeable) -> None:
         self._inventory = inventory
 
-    def add(self, template: ItemTemplate, amount: int = 1, creator: int = 0) -> InventoryCommand:
-        """New items: onto stacks that are not full, then into empty slots; all or none."""
+    def add(self, item: ItemTemplate | int, amount: int = 1, creator: int = 0) -> InventoryCommand:
+        """New items of a template, or of an entry of the catalog: onto stacks that are not full,
+        then into empty slots; all or none. `InventoryError` if the catalog has no such entry."""
+        template = item if isinstance(item, ItemTemplate) else self._template(item)
         return self._of("add", lambda draft: storing.add(draft, template, amount, creator))
 
     def remove(self, slot: int, amount: int | None = None) -> InventoryCommand:
@@ -207,6 +213,12 @@ class InventoryCommands:
     def change_item(self, slot: int, **fields: int) -> InventoryCommand:
         """Set fields that no rule is about: `moves.FREE_FIELDS`."""
         return self._of("change", lambda draft: moves.change_item(draft, index(slot), fields))
+
+    def _template(self, entry: int) -> ItemTemplate:
+        template = self._inventory.catalog.get(entry)
+        if template is None:
+            raise InventoryError(f"no template has the entry {entry}; nothing was changed")
+        return template
 
     def _of(self, name: str, plan: Plan) -> InventoryCommand:
         return InventoryCommand(name, self._inventory, plan)
