@@ -111,6 +111,17 @@ def test_amounts_out_of_range_raise_and_change_nothing(inventory, amount):
     assert inventory.items.tobytes() == before
 
 
+@pytest.mark.parametrize("creator", [-1, 2**64, 2**70])
+def test_a_creator_out_of_range_raises_and_changes_nothing(inventory, creator):
+    inventory.add_items(TROPHY, 2)
+    # Also where there is another reason to refuse it.
+    for entry in (POTION, TROPHY):
+        with pytest.raises(InventoryError, match=f"creator {creator} .* nothing was changed"):
+            inventory.add_items(entry, creator=creator)
+    assert held(inventory) == {PACK: (TROPHY, 1), PACK + 1: (TROPHY, 1)}
+    assert inventory.add_items(POTION, creator=2**64 - 1)
+
+
 def test_an_entry_that_no_template_knows_cannot_be_added(inventory):
     with pytest.raises(InventoryError, match=str(UNKNOWN)):
         inventory.add_items(UNKNOWN)

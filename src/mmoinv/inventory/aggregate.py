@@ -50,9 +50,9 @@ class Inventory(InventoryActions):
     """The items of one character.
 
     What the rules refuse gives an `InventoryResult` that failed, and nothing was changed. An amount
-    out of range raises `InventoryError`; no slot does, there is just nothing in it. ``owner`` is
-    asked at each command. ``effects`` is told what is worn and what is not; a new inventory tells
-    it nothing, see `tell_worn`.
+    or a creator out of range raises `InventoryError`; no slot does, there is just nothing in it.
+    ``owner`` is asked at each command. ``effects`` is told what is worn and what is not; a new
+    inventory tells it nothing, see `tell_worn`.
     """
 
     def __init__(

@@ -74,7 +74,8 @@ class InventoryCommand:
     def execute(self) -> InventoryResult[Changes]:
         """Do it: the changes, slot by slot, or why it was refused.
 
-        `InventoryError` if it was executed already, or an amount is out of its range.
+        `InventoryError` if it was executed already, or an amount or a creator is out of its
+        range.
         """
         if self._changes is not None:
             raise InventoryError(f"the command {self.name} was executed already; make a new one")

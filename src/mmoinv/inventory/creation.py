@@ -5,9 +5,10 @@ They have no place yet: `Draft.place` gives them their slot and container.
 
 from itertools import count, islice
 
+from mmoinv.errors import InventoryError
 from mmoinv.inventory.amounts import checked_amount
 from mmoinv.inventory.templates import BOUND, Bonding, ItemTemplate
-from mmoinv.records import InventoryItemData
+from mmoinv.records import U64_MAX, InventoryItemData
 
 
 class GuidCounter:
@@ -20,6 +21,13 @@ class GuidCounter:
     def __call__(self, amount: int) -> list[int]:
         """So many guids that this counter has never given."""
         return list(islice(self._numbers, amount))
+
+
+def checked_creator(creator: int) -> int:
+    """The guid of who crafted something, 0 for nobody: `InventoryError` if it is not a u64."""
+    if not 0 <= creator <= U64_MAX:
+        raise InventoryError(f"creator {creator} is outside 0..{U64_MAX}; nothing was changed")
+    return creator
 
 
 def new_item(template: ItemTemplate, amount: int, guid: int, creator: int = 0) -> InventoryItemData:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mmoinv.inventory.amounts import checked_amount
 from mmoinv.inventory.bags import is_filled_bag
-from mmoinv.inventory.creation import new_item, part_of
+from mmoinv.inventory.creation import checked_creator, new_item, part_of
 from mmoinv.inventory.draft import Draft
 from mmoinv.inventory.result import InventoryChangeFailure as Failure
 from mmoinv.inventory.slot_search import carried_ranges, find_stacks, is_carried, ranges_for
@@ -39,6 +39,7 @@ class StoreOutlook(NamedTuple):
 
 def add(draft: Draft, template: ItemTemplate, amount: int, creator: int = 0) -> Failure:
     """``amount`` new items; all of them or none."""
+    checked_creator(creator)
     if failure := count_failure(draft, template, checked_amount(amount)):
         return failure
     left = store(draft, new_item(template, 1, 0, creator), amount, template)
