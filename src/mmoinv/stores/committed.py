@@ -6,6 +6,7 @@ dropped unless that transaction was committed. Arrays only, no Python object a c
 no database: the group logic in `mmoinv.stores.group` keeps it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -134,14 +135,21 @@ class CommittedInventories:
         self._slot[rows] = FREE
         self._fill(rows[index], owned)
 
-    def keep_joined(self, character_guid: int, outcome: JoinOutcome) -> None:
-        """Hold a character as its join has read it."""
-        guid = np.array([character_guid], np.uint64)
+    def keep_joined(self, joined: Mapping[int, JoinOutcome]) -> None:
+        """Hold characters, by guid, as their joins have read them."""
+        if not joined:
+            return
+        outcomes = [joined[guid] for guid in sorted(joined)]
+        guids = np.array(sorted(joined), np.uint64)
+        memory = b"".join(outcome.items.tobytes() for outcome in outcomes)
         self.keep(
-            guid,
-            np.array([outcome.epoch], np.uint32),
-            np.array([outcome.version], np.uint64),
-            OwnedItems(np.repeat(guid, len(outcome.items)), outcome.items),
+            guids,
+            np.array([outcome.epoch for outcome in outcomes], np.uint32),
+            np.array([outcome.version for outcome in outcomes], np.uint64),
+            OwnedItems(
+                np.repeat(guids, [len(outcome.items) for outcome in outcomes]),
+                np.frombuffer(memory, INVENTORY_ITEM),
+            ),
         )
 
     def _make_room(self, character_guids: U64Array) -> Indices:

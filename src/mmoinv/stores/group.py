@@ -104,9 +104,13 @@ def write_entries(
             for joins in _each_once(entry for entry in run if isinstance(entry, JoinEntry)):
                 joined = yield joins
                 assert isinstance(joined, list)
-                for entry, outcome in zip(joins, joined, strict=True):
-                    if isinstance(outcome, JoinOutcome):
-                        committed.keep_joined(entry.character_guid, outcome)
+                committed.keep_joined(
+                    {
+                        entry.character_guid: outcome
+                        for entry, outcome in zip(joins, joined, strict=True)
+                        if isinstance(outcome, JoinOutcome)
+                    }
+                )
                 outcomes.extend(joined)
         else:
             for leaving in run:
