@@ -3,6 +3,8 @@
 from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
 from mmoinv.stores.store import DuplicateRowError
 
+_AT_THE_DOOR = frozenset({1040, 1044, 1045, 1049})
+"""Before there could be a transaction."""
 _DUPLICATE = frozenset({1062, 1586})
 _REFUSED_DATA = frozenset(
     {
@@ -54,7 +56,8 @@ def store_error(error: BaseException, url: str) -> StoreError:
             "reachable."
         )
     remedy = _REMEDIES.get(code, "")
-    message = f"database {url}: {text} ({code}); the transaction was rolled back. {remedy}".rstrip()
+    undone = "" if code in _AT_THE_DOOR else "; the transaction was rolled back"
+    message = f"database {url}: {text} ({code}){undone}. {remedy}".rstrip()
     if code in _DUPLICATE:
         return DuplicateRowError(message)
     if code in _REFUSED_DATA:

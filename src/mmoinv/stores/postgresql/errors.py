@@ -7,6 +7,8 @@ from mmoinv.stores.store import DuplicateRowError
 
 _REFUSED_DATA = ("22", "23", "42", "54", "P0")
 """Classes of errors that come again with the same data."""
+_AT_THE_DOOR = ("28", "3D")
+"""Before there could be a transaction."""
 _NO_RIGHT = "42501"
 _REMEDIES = {
     "25006": "This host takes no writes: the writer moved elsewhere, name all hosts in the URL.",
@@ -30,7 +32,8 @@ def store_error(error: BaseException, url: str) -> StoreError:
         code = error.sqlstate or ""
         remedy = _REMEDIES.get(code, _REMEDIES.get(code[:2], ""))
         detail = f" ({error.detail})" if error.detail else ""
-        message = f"database {url}: {text}{detail}; the transaction was rolled back. {remedy}"
+        undone = "" if code[:2] in _AT_THE_DOOR else "; the transaction was rolled back"
+        message = f"database {url}: {text}{detail}{undone}. {remedy}"
         if code == "23505":
             return DuplicateRowError(message.rstrip())
         if code[:2] in _REFUSED_DATA and code != _NO_RIGHT:
