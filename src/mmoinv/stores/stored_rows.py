@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmoinv.records import INVENTORY_ITEM, WIDE, Batch, Fault, fault_sentence, is_buyback
-from mmoinv.stores.tables import ROW_COLUMNS
+from mmoinv.stores.tables import COLUMN_SIZES, ROW_COLUMNS
+
+ROW_IS_U64 = np.array([COLUMN_SIZES[name] == 8 for name in ROW_COLUMNS])
+"""One bool a column of `ROW_COLUMNS`: whether any integer of a signed column is a value of it."""
+ROW_LIMITS = np.array([2 ** (8 * min(COLUMN_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
+"""The largest value of each column that is not a u64."""
 
 Row = tuple[int | None, ...]
 """A stored row, in the order of `ROW_COLUMNS`; a u64 as people know it."""

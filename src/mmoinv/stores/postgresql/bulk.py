@@ -23,7 +23,8 @@ from mmoinv.stores.steps import (
     U64Array,
     Write,
 )
-from mmoinv.stores.tables import COLUMN_SIZES, ROW_COLUMNS
+from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
+from mmoinv.stores.tables import ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
@@ -110,8 +111,6 @@ ARRAY_HEADER_BYTES = 20
 _ELEMENT = np.dtype([("length", ">i4"), ("value", ">i8")])
 _WIDTHS = {name: 4 if name in ("slot", "stack_count") else 8 for name in ROW_COLUMNS}
 """Bytes of the columns' types: integer or bigint."""
-ROW_IS_U64 = np.array([COLUMN_SIZES[name] == 8 for name in ROW_COLUMNS])
-ROW_LIMITS = np.array([2 ** (8 * min(COLUMN_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
 
 
 def unpack(packed: bytes | None) -> I64Array:

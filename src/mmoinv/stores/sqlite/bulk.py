@@ -26,14 +26,11 @@ from mmoinv.stores.steps import (
     U64Array,
     Write,
 )
-from mmoinv.stores.tables import COLUMN_SIZES, ROW_COLUMNS
+from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
+from mmoinv.stores.tables import ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
-ROW_IS_U64 = np.array([COLUMN_SIZES[name] == 8 for name in ROW_COLUMNS])
-"""One bool a column of `ROW_COLUMNS`: whether any stored integer is a value of it."""
-ROW_LIMITS = np.array([2 ** (8 * min(COLUMN_SIZES[name], 4)) - 1 for name in ROW_COLUMNS])
-"""The largest value of each column that is not a u64."""
 MAX_ROWS = 256
 """Rows of one statement; the sizes are the powers of two up to it."""
 STATEMENT_CACHE_SIZE = 256
