@@ -39,6 +39,7 @@ $(VENV)/.%: $(VENV)/.base
 
 demo: check $(VENV)/.base ## run the main job: 100 players save through world servers and a realm into SQLite
 	@mkdir -p demo
+	@$(BIN)/mmoinv db upgrade --database sqlite:///demo/realm.db >/dev/null
 	@MMOINV_CODEC=compiled $(BIN)/mmoinv loadtest --players 100 --worlds 2 --duration 20 --database sqlite:///demo/realm.db --json demo/report.json
 
 test: check $(VENV)/.test ## run the tests
