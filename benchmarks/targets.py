@@ -31,6 +31,11 @@ def at_once_group(database: str) -> str:
     return f"{database}: 100 players save a wholly new inventory at once"
 
 
+def steady_group(database: str) -> str:
+    """The benchmark of a save among those of others."""
+    return f"{database}: one save while 100 players go on at 300 saves/s"
+
+
 DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
 SAVES_PER_S = {"SQLite": 15_000, "PostgreSQL": 20_000, "MariaDB": 20_000}
 TIMES_ONE_BY_ONE = {"SQLite": 5, "PostgreSQL": 10, "MariaDB": 10}
@@ -85,7 +90,7 @@ TARGETS = (
                 "x",
             ),
             Target(whole_group(name), "saves_per_s", AT_LEAST, 12_000, "/s"),
-            Target(at_once_group(name), "at_once_p99_ms", AT_MOST, AT_ONCE_P99_MS[name], "ms"),
+            Target(at_once_group(name), "rtt_p99_ms", AT_MOST, AT_ONCE_P99_MS[name], "ms"),
         )
     ),
 )
@@ -111,17 +116,6 @@ README_CALLS = {
 """By group: ours beside the other ways."""
 
 README_FIGURES = {
-    ("main job: 100 players save a wholly new inventory at once", "rtt_p50_ms"): (
-        "100 players save a wholly new inventory at once: round trip, p50"
-    ),
-    ("main job: 100 players save a wholly new inventory at once", "rtt_p99_ms"): ("the same, p99"),
-    ("main job: 100 players save a wholly new inventory at once", "database_p99_ms"): (
-        "the same: database transaction, p99"
-    ),
-    ("main job: one save while 100 players go on at 300 saves/s", "rtt_p50_ms"): (
-        "one save while 100 players go on at 300 saves/s: round trip, p50"
-    ),
-    ("main job: one save while 100 players go on at 300 saves/s", "rtt_p99_ms"): ("the same, p99"),
     ("1,000 players, a save a second each", "rtt_p99_ms"): (
         "1,000 players, a save a second each: round trip, p99"
     ),
@@ -141,9 +135,15 @@ README_FIGURES = {
         (whole_group(name), "saves_per_s"): (
             "saves/s, whole inventories of 25 records, 3 changed (`max_group_items` 8,192)"
         ),
-        (at_once_group(name), "at_once_p99_ms"): (
-            "100 players of the load test, everyone a wholly new inventory at once: p99"
+        (at_once_group(name), "rtt_p50_ms"): (
+            "100 players save a wholly new inventory at once: round trip, p50"
         ),
+        (at_once_group(name), "rtt_p99_ms"): "the same, p99",
+        (at_once_group(name), "database_p99_ms"): "the same: database transaction, p99",
+        (steady_group(name), "rtt_p50_ms"): (
+            "one save while 100 players go on at 300 saves/s: round trip, p50"
+        ),
+        (steady_group(name), "rtt_p99_ms"): "the same, p99",
     }.items()
 }
 """By group and name in its ``extra_info``."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from targets import at_once_group, sender_group, whole_group
+from targets import sender_group, whole_group
 
 
 def load_test(tmp_path, *arguments):
@@ -72,18 +72,5 @@ def test_whole_saves_per_s(benchmark, tmp_path, database):
         saves_per_s=figures["saves_per_s"],
         database_p99_ms=figures["database_ms"]["p99"],
         mean_group=figures["group_size"]["mean"],
-        lost=figures["lost"] + figures["doubled"],
-    )
-
-
-def test_all_at_once(benchmark, tmp_path, database):
-    name, url = database
-    benchmark.group = at_once_group(name)
-    arguments = ("--plain", "--players", "100", "--duration", "4", "--database", url)
-    figures = benchmark.pedantic(load_test, (tmp_path, *arguments), rounds=1)
-    benchmark.extra_info.update(
-        at_once_p99_ms=figures["all_at_once"]["rtt_ms"]["p99"],
-        at_once_p50_ms=figures["all_at_once"]["rtt_ms"]["p50"],
-        at_once_database_p99_ms=figures["all_at_once"]["database_ms"]["p99"],
         lost=figures["lost"] + figures["doubled"],
     )

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from inventories import inventory
 from realm_apart import WORLD, run_realm
+from targets import DATABASES, at_once_group, steady_group
 
 from mmoinv.repository import InventoryUnitOfWork
 from mmoinv.world import RealmConnector
@@ -98,13 +99,20 @@ class World:
         await self.connector.close()
 
 
+@pytest.fixture(scope="module", params=DATABASES)
+def kind(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def realm(tmp_path_factory):
-    """The pipe to a realm process, with its port and secret."""
+def realm(kind, request, tmp_path_factory):
+    """The pipe to a realm process on a database of that kind, with its port and secret."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    database = tmp_path_factory.mktemp("realm") / "realm.db"
-    process = context.Process(target=run_realm, args=(theirs, f"sqlite:///{database}"))
+    url = f"sqlite:///{tmp_path_factory.mktemp('realm') / 'realm.db'}"
+    if kind != "SQLite":
+        url = request.getfixturevalue(f"{kind.lower()}_server").new_database()
+    process = context.Process(target=run_realm, args=(theirs, url))
     process.start()
     try:
         assert ours.poll(30), "the realm did not start"
@@ -158,8 +166,8 @@ def figures_before(realm):
     return pipe.recv()
 
 
-@pytest.mark.benchmark(group="main job: 100 players save a wholly new inventory at once")
-def test_all_at_once(benchmark, world, realm):
+def test_all_at_once(benchmark, world, realm, kind):
+    benchmark.group = at_once_group(kind)
     world.run(world.all_at_once())
     world.rtt_ms.clear()
     before = figures_before(realm)
@@ -170,8 +178,8 @@ def test_all_at_once(benchmark, world, realm):
     assert len(world.rtt_ms) == 20 * PLAYERS
 
 
-@pytest.mark.benchmark(group="main job: one save while 100 players go on at 300 saves/s")
-def test_steady(benchmark, world, realm):
+def test_steady(benchmark, world, realm, kind):
+    benchmark.group = steady_group(kind)
     guids = list(world.inventories)
     playing = asyncio.run_coroutine_threadsafe(world.play(guids[1:]), world.loop)
     time.sleep(1)
