@@ -19,15 +19,16 @@ def add_doctor(commands: Commands) -> None:
         help="say what is installed, what is reachable and how quick the disk is",
         description="Look at this installation and say, line by line, what is well and what is\n"
         "not, with the remedy: versions, the codec in use and why, the event loop, the limit of\n"
-        "open files, how long the disk takes to sync and what that means for saves a second.\n"
-        "Changes nothing. Exit code 1 if something that is needed failed; a warning (!) is\n"
-        "no failure.",
+        "open files, how long the disk (on PostgreSQL, the server) takes to sync and what that\n"
+        "means for saves a second, which settings of a database server endanger what it has\n"
+        "committed. Changes nothing. Exit code 1 if something that is needed failed; a warning\n"
+        "(!) is no failure.",
         epilog=(
             "examples:\n"
             "  mmoinv doctor\n"
             "      the installation, and the disk of this folder\n"
             "  mmoinv doctor --database postgresql://mmoinv@localhost/realm\n"
-            "      whether the server can be reached, and whether it keeps what it commits\n"
+            "      whether the server can be reached, keeps what it commits, and how quickly\n"
             "  mmoinv doctor --database sqlite:///realm.db\n"
             "      whether a realm could use the database, and the disk that it is on\n"
             "  mmoinv doctor --realm 127.0.0.1:6280 --json\n"
