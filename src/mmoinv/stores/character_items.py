@@ -2,43 +2,42 @@
 
 owner, slot, entry, creator (may be NULL), count, durability, flags; key owner and slot. Changes
 nothing. What the table does not have is 0, item guids too: the realm names items that have none.
+Knows neither the importer nor packets.
 """
 
-from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    Column,
+    ColumnElement,
     Connection,
-    MetaData,
-    Table,
+    Integer,
+    TableClause,
+    column,
     func,
     inspect,
     select,
+    table,
 )
 
 from mmoinv.errors import ConfigurationError
-from mmoinv.records import Batch
+from mmoinv.records import Batch, Fault, fault_sentence
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
-from mmoinv.stores.stored_rows import BadRow, Row, inventory
-from mmoinv.stores.tables import Unsigned64
+from mmoinv.stores.stored_rows import BadRow, Row, inventory, row_fault
+from mmoinv.stores.tables import ROW_COLUMNS, unsigned_number
 from mmoinv.stores.urls import store_for
 
+NAME = "character_items"
+COLUMNS = ("owner", "slot", "entry", "creator", "count", "durability", "flags")
 CHARACTERS_AT_ONCE = 1000
-SOURCE = Table(
-    "character_items",
-    MetaData(),
-    Column("owner", Unsigned64(), primary_key=True),
-    Column("slot", BigInteger, primary_key=True),
-    Column("entry", BigInteger),
-    Column("creator", Unsigned64()),
-    Column("count", BigInteger),
-    Column("durability", BigInteger),
-    Column("flags", BigInteger),
-)
-"""As the C++ line creates it, but for widths: any whole number is read, and then checked."""
+MOST_AT_ONCE = 100_000
+STATEMENT_TIMEOUT_S = 600.0
+"""Counting reads the whole table."""
+HALF, WHOLE = 1 << 63, 1 << 64
 
 
 class SourceInventory(NamedTuple):
@@ -57,83 +56,158 @@ class SourceCounts(NamedTuple):
     rows: int
 
 
+class _Table(NamedTuple):
+    """The table as this database has it."""
+
+    columns: tuple[ColumnElement[Any], ...]
+    """In the order of `COLUMNS`."""
+    spans: tuple[tuple[int, int], ...]
+    """The owners as they are stored, first and last of each range, ascending as u64."""
+
+
 async def count_character_items(url: str) -> SourceCounts:
     """How many characters and rows the table has; `ConfigurationError` if it is not there, or not
     the one that it should be, a `StoreError` if the database cannot be read."""
+    store = _store(url)
 
     def work(connection: Connection) -> SourceCounts:
-        _check(connection, url)
-        characters, rows = connection.execute(
-            select(func.count(SOURCE.c.owner.distinct()), func.count())
-        ).one()
-        return SourceCounts(characters, rows)
+        owner = _table(connection, store.url).columns[0]
+        owners = select(owner).distinct().subquery()
+        return SourceCounts(
+            connection.execute(select(func.count()).select_from(owners)).scalar_one(),
+            connection.execute(select(func.count(owner))).scalar_one(),
+        )
 
-    return await _source(url).inspect(work)
+    return await store.read_only(work)
 
 
 async def read_character_items(
     url: str, characters_at_once: int = CHARACTERS_AT_ONCE
 ) -> AsyncIterator[SourceInventory]:
-    """Every character of the table, in the order in which the database keeps them; errors as
-    `count_character_items`.
+    """Every character of the table, ascending; errors as `count_character_items`.
 
-    Some characters at a time, each time anew: nothing may write the table meanwhile. ``owner``
-    is a u64, in a signed column its two's complement.
+    Owner and creator are u64: as they are in an unsigned column, in a signed one a negative
+    number is the u64 of the same 64 bits. Each ``characters_at_once`` (1 to 100,000) are read in
+    a transaction of their own, which cannot write: end whatever writes the table before. Column
+    names may be written in capitals, columns more are not read.
     """
-    source = _source(url)
-    after: int | None = None
-    while True:
-        page = await source.inspect(_page(url, after, characters_at_once))
-        for guid, rows in page.items():
-            items, faults = inventory(rows)
-            yield SourceInventory(guid, items, faults)
-            after = guid
-        if len(page) < characters_at_once:
-            return
+    if not 1 <= characters_at_once <= MOST_AT_ONCE:
+        raise ConfigurationError(
+            f"characters_at_once = {characters_at_once}: 1 to {MOST_AT_ONCE:,} is wanted"
+        )
+    store = _store(url)
+    source = await store.read_only(lambda connection: _table(connection, store.url))
+    for first, last in source.spans:
+        while first <= last:
+            page = await store.read_only(_page(source, first, last, characters_at_once))
+            for owner, rows in page:
+                yield _inventory(unsigned_number(owner), rows)
+                first = owner + 1
+            if len(page) < characters_at_once:
+                break
 
 
-def _page(
-    url: str, after: int | None, characters: int
-) -> Callable[[Connection], dict[int, list[Row]]]:
-    """Reads the rows of the next characters, by character."""
-
-    def work(connection: Connection) -> dict[int, list[Row]]:
-        _check(connection, url)
-        owner = SOURCE.c.owner
-        owners = select(owner).distinct().order_by(owner).limit(characters)
-        if after is not None:
-            owners = owners.where(owner > after)
-        some = connection.execute(owners).scalars().all()
-        page: dict[int, list[Row]] = {guid: [] for guid in some}
-        if some:
-            found = connection.execute(select(SOURCE).where(owner.between(some[0], some[-1])))
-            for guid, slot, entry, creator, count, durability, flags in found:
-                row = (guid, slot, entry, count, creator or 0, 0, durability, 0, 0, flags, None)
-                page[guid].append(row)
-        return page
-
-    return work
-
-
-def _source(url: str) -> SqlStore:
-    store = store_for(url, StoreSettings(cached_characters=0))
+def _store(url: str) -> SqlStore:
+    store = store_for(
+        url, StoreSettings(cached_characters=0, statement_timeout_s=STATEMENT_TIMEOUT_S)
+    )
     if not isinstance(store, SqlStore):
         raise ConfigurationError(f"database {store.url} cannot be read as an import source.")
     return store
 
 
-def _check(connection: Connection, url: str) -> None:
-    shown = _source(url).url
+def _table(connection: Connection, shown: str) -> _Table:
+    """Finds the table; `ConfigurationError` if it is not the one that is wanted."""
+
+    def wrong(what: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"database {shown}: {what}. Wanted is the C++ realm's table {NAME} "
+            f"({', '.join(COLUMNS)}; whole numbers); nothing was changed."
+        )
+
     inspector = inspect(connection)
-    if not inspector.has_table(SOURCE.name):
-        raise ConfigurationError(
-            f"database {shown}: there is no table {SOURCE.name}. Name the database of the C++ "
-            "realm; nothing was changed."
-        )
-    there = {column["name"] for column in inspector.get_columns(SOURCE.name)}
-    missing = [column.name for column in SOURCE.columns if column.name not in there]
+    if not inspector.has_table(NAME):
+        names = inspector.get_table_names()
+        raise wrong(f"there is no table {NAME} (there are: {_listed(names)})")
+    types = {there["name"]: there["type"] for there in inspector.get_columns(NAME)}
+    # PostgreSQL tells small letters from capitals, and may have both.
+    names_there = {name.lower(): name for name in types} | {name: name for name in types}
+    missing = [name for name in COLUMNS if name not in names_there]
     if missing:
-        raise ConfigurationError(
-            f"database {shown}: table {SOURCE.name} has no column {', '.join(missing)} (there are "
-            f"{', '.join(sorted(there))}); nothing was changed."
+        raise wrong(f"table {NAME} has no column {', '.join(missing)} (it has: {_listed(types)})")
+    names = [names_there[name] for name in COLUMNS]
+    source: TableClause = table(NAME, *(column(name, BigInteger) for name in names))
+    columns = tuple(source.c[name] for name in names)
+    # On SQLite a column's type binds no value, not even in a key.
+    on_sqlite = connection.dialect.name == "sqlite"
+    others = [name for name in names if not isinstance(types[name], Integer)]
+    if others and not on_sqlite:
+        kinds = ", ".join(f"{name} {types[name]}" for name in others)
+        raise wrong(f"table {NAME} has columns of another type: {kinds}")
+    owner = columns[0]
+    nobody = func.typeof(owner) != "integer" if on_sqlite else owner.is_(None)
+    if rows := connection.execute(select(func.count()).select_from(source).where(nobody)).scalar():
+        example = connection.execute(select(owner).where(nobody).limit(1)).scalar()
+        raise wrong(f"{rows} rows of {NAME} have an owner that is no number, such as {example!r}")
+    if getattr(types[names[0]], "unsigned", False):
+        return _Table(columns, ((0, WHOLE - 1),))
+    return _Table(columns, ((0, HALF - 1), (-HALF, -1)))
+
+
+def _listed(names: Iterable[str], most: int = 20) -> str:
+    """Names for a message."""
+    ordered = sorted(names)
+    more = [f"and {len(ordered) - most} more"] if len(ordered) > most else []
+    return ", ".join([*ordered[:most], *more]) or "none"
+
+
+def _page(
+    source: _Table, first: int, last: int, characters: int
+) -> Callable[[Connection], list[tuple[int, list[Row]]]]:
+    """Reads the rows of the next characters from an owner on, by owner as it is stored."""
+    owner, slot, *_ = source.columns
+
+    def work(connection: Connection) -> list[tuple[int, list[Row]]]:
+        owners = select(owner).where(owner.between(first, last)).distinct().order_by(owner)
+        some = connection.execute(owners.limit(characters)).scalars().all()
+        if not some:
+            return []
+        found = connection.execute(
+            select(*source.columns).where(owner.between(some[0], some[-1])).order_by(owner, slot)
         )
+        return [
+            (stored, [_row(*values) for values in rows])
+            for stored, rows in groupby(found, key=lambda values: values[0])
+        ]
+
+    return work
+
+
+def _row(
+    owner: int, slot: int, entry: int, creator: int | None, count: int, durability: int, flags: int
+) -> Row:
+    """In the order of `ROW_COLUMNS`."""
+    creator = 0 if creator is None else creator
+    if isinstance(creator, int):  # SQLite may have anything there, which is told later.
+        creator = unsigned_number(creator)
+    guid = unsigned_number(owner)
+    return (guid, slot, entry, count, creator, 0, durability, 0, 0, flags, None)
+
+
+def _inventory(character_guid: int, rows: list[Row]) -> SourceInventory:
+    slots = Counter(row[1] for row in rows)
+    whole = all(isinstance(value, int) for row in rows for value in row[:-1])
+    if whole and len(slots) == len(rows):
+        return SourceInventory(character_guid, *inventory(rows))
+    # A table that came here without its key, or from SQLite, may hold anything.
+    good, faults = [], []
+    for row in rows:
+        values = dict(zip(ROW_COLUMNS, row, strict=True))
+        reason = row_fault(values)
+        if not reason and slots[row[1]] > 1:
+            reason = fault_sentence(Fault.SLOT_TWICE, values["slot"] or 0)
+        if reason:
+            faults.append(BadRow(values, reason))
+        else:
+            good.append(row)
+    return SourceInventory(character_guid, inventory(good)[0], faults)

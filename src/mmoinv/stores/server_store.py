@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -35,6 +36,10 @@ log = logging.getLogger("mmoinv.stores")
 ROLLBACK_TIMEOUT_S = 1.0
 OTHER_ERRORS = (SQLAlchemyError, OSError, EOFError, TimeoutError)
 """What a failing connection may raise besides the driver's own errors."""
+READ_ONLY = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+"""Before the first statement of a transaction: all that it reads is of one moment."""
+Connect = Callable[..., Awaitable[Any]]
+"""Makes a driver's connection."""
 
 
 class ServerStore(SqlStore):
@@ -61,17 +66,17 @@ class ServerStore(SqlStore):
     # What each database adds
 
     @abstractmethod
-    def _make_engine(self) -> AsyncEngine:
-        """The engine; its connections come from the store's own connect function."""
+    def _make_engine(self, connect: Connect) -> AsyncEngine:
+        """The engine; its connections come from the store's own ``connect`` function."""
 
     @abstractmethod
     def _places(self) -> Sequence[Mapping[str, Any]]:
         """Where the URL's hosts are, as the driver takes it."""
 
     @abstractmethod
-    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
-        """A driver's connection to one host that takes writes; `StoreUnavailableError` or the
-        driver's error if it does not."""
+    async def _connect_to(self, place: Mapping[str, Any], writes: bool) -> Any:
+        """A driver's connection to one host, with ``writes`` only to one that takes them;
+        `StoreUnavailableError` or the driver's error if it does not."""
 
     @abstractmethod
     def _error(self, error: BaseException) -> StoreError:
@@ -121,7 +126,7 @@ class ServerStore(SqlStore):
         """Connect; create or check the schema."""
         if self._engine is not None:
             raise StoreError(f"database {self.url} is open already.")
-        self._engine = self._make_engine()
+        self._engine = self._make_engine(self._connect)
         try:
             await self._write(lambda connection: require_current(connection, self.url))
             async with self._writing:
@@ -164,16 +169,27 @@ class ServerStore(SqlStore):
         return known
 
     async def inspect(self, work: Callable[[Connection], T]) -> T:
+        return await self._once(self._connect, work)
+
+    async def read_only(self, work: Callable[[Connection], T]) -> T:
+        def reading(connection: Connection) -> T:
+            connection.execute(READ_ONLY)
+            return work(connection)
+
+        return await self._once(partial(self._connect, writes=False), reading)
+
+    async def _once(self, connect: Connect, work: Callable[[Connection], T]) -> T:
+        """One transaction, with connections for it alone."""
         if self._engine is not None:
             raise StoreError(f"database {self.url} is open.")
-        self._engine = self._make_engine()
+        self._engine = self._make_engine(connect)
         try:
             return await self._write(work)
         finally:
             await self.close()
 
-    async def _connect(self, *_: Any, **__: Any) -> Any:
-        """A driver's connection to the first host that takes writes."""
+    async def _connect(self, *_: Any, writes: bool = True, **__: Any) -> Any:
+        """A driver's connection to the first host that answers, and takes ``writes``."""
         places = self._places()
         refusals = []
         expected: tuple[type[Exception], ...] = (*self._errors, StoreUnavailableError)
@@ -181,13 +197,14 @@ class ServerStore(SqlStore):
             try:
                 # One that says nothing at all leaves time for the others.
                 async with asyncio.timeout(self.settings.connect_timeout_s / len(places)):
-                    return await self._connect_to(place)
+                    return await self._connect_to(place, writes)
             except expected as error:
                 if len(places) == 1:
                     raise
                 refusals.append(f"{', '.join(map(str, place.values()))}: {error or 'no answer'}")
         raise StoreUnavailableError(
-            f"database {self.url}: none of its hosts takes writes ({'; '.join(refusals)})."
+            f"database {self.url}: none of its hosts {'takes writes' if writes else 'answers'} "
+            f"({'; '.join(refusals)})."
         )
 
     def _opened(self) -> AsyncEngine:

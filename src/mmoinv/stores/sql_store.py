@@ -89,6 +89,11 @@ class SqlStore(ABC):
         has; it is not created if it is not there."""
 
     @abstractmethod
+    async def read_only(self, work: Callable[[Connection], T]) -> T:
+        """As `inspect`, but nothing can be changed: the transaction sees one state and may not
+        write, and a server that takes no writes will do."""
+
+    @abstractmethod
     def _forget(self) -> None:
         """Forget what is remembered of the stored inventories."""
 

@@ -19,7 +19,7 @@ from mmoinv.errors import ConfigurationError, StoreError, StoreUnavailableError
 from mmoinv.stores.addresses import parse_address
 from mmoinv.stores.mariadb import bulk
 from mmoinv.stores.mariadb.errors import store_error
-from mmoinv.stores.server_store import ServerStore, driver_error
+from mmoinv.stores.server_store import Connect, ServerStore, driver_error
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.steps import Look, Seen, Write
 
@@ -53,10 +53,10 @@ class MariadbStore(ServerStore):
         """Statements that go with the next ones."""
         self._now_s = 0
 
-    def _make_engine(self) -> AsyncEngine:
+    def _make_engine(self, connect: Connect) -> AsyncEngine:
         return create_async_engine(
             "mysql+asyncmy://",
-            async_creator=self._connect,
+            async_creator=connect,
             pool_size=self.settings.tool_connections + 1,
             max_overflow=0,
             pool_timeout=self.settings.connect_timeout_s,
@@ -69,7 +69,7 @@ class MariadbStore(ServerStore):
         hosts = self.address.hosts or (("localhost", DEFAULT_PORT),)
         return [{"host": host, "port": port} for host, port in hosts]
 
-    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
+    async def _connect_to(self, place: Mapping[str, Any], writes: bool) -> Any:
         address = self.address
         raw = await asyncmy.connect(
             **place,
@@ -85,7 +85,7 @@ class MariadbStore(ServerStore):
         )
         try:
             ((read_only,),) = (await _run(raw, "SELECT @@global.read_only"))[0]
-            if read_only:
+            if read_only and writes:
                 raise StoreUnavailableError("it is read-only")
             # Of a cluster; MySQL knows no such variable.
             clustered = (await _run(raw, "SHOW VARIABLES LIKE 'wsrep_on'"))[0]

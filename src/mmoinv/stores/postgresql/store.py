@@ -12,7 +12,7 @@ from mmoinv.errors import StoreError
 from mmoinv.stores.addresses import parse_address
 from mmoinv.stores.postgresql import bulk
 from mmoinv.stores.postgresql.errors import store_error
-from mmoinv.stores.server_store import ServerStore, driver_error
+from mmoinv.stores.server_store import Connect, ServerStore, driver_error
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.steps import Look, Seen, Write
 
@@ -37,10 +37,10 @@ class PostgresqlStore(ServerStore):
         self.address = parse_address(url, DEFAULT_PORT, EXAMPLE)
         self._transaction: bulk.Transaction
 
-    def _make_engine(self) -> AsyncEngine:
+    def _make_engine(self, connect: Connect) -> AsyncEngine:
         return create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._connect,
+            async_creator=connect,
             pool_size=self.settings.tool_connections + 1,
             max_overflow=0,
             pool_timeout=self.settings.connect_timeout_s,
@@ -51,13 +51,13 @@ class PostgresqlStore(ServerStore):
         # Without hosts asyncpg finds in the URL's options, or in the environment, where to go.
         return [{"host": host, "port": port} for host, port in self.address.hosts] or [{}]
 
-    async def _connect_to(self, place: Mapping[str, Any]) -> Any:
+    async def _connect_to(self, place: Mapping[str, Any], writes: bool) -> Any:
         settings = self.settings
         return await asyncpg.connect(
             self._url,
             **place,
             command_timeout=settings.statement_timeout_s,
-            target_session_attrs=SessionAttribute.read_write,
+            target_session_attrs=SessionAttribute.read_write if writes else SessionAttribute.any,
             server_settings={
                 "application_name": "mmoinv",
                 "lock_timeout": _milliseconds(settings.lock_timeout_s),

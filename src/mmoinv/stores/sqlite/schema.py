@@ -85,15 +85,41 @@ def inspect(path: str) -> bool:
 
     `SchemaVersionError` as when it is opened; sqlite3's errors. The file must be there.
     """
+    with reading(path) as connection:
+        return is_current(connection, f"sqlite:///{path}")
+
+
+@contextmanager
+def reading(path: str, busy_timeout_s: float = 5.0) -> Iterator[Connection]:
+    """A transaction that cannot write, in a file that must be there; nothing beside it changes.
+
+    While a program writes the file, whatever was committed before is read.
+    """
+    file = Path(path).resolve()
     # Even to read, SQLite makes files for the log (WAL) beside the database; with none there,
     # nothing waits in it and the file alone says everything.
-    file = Path(path).resolve()
-    mode = "mode=ro" if Path(f"{file}-wal").exists() else "immutable=1"
+    waits = Path(f"{file}-wal").exists() or not _logs_ahead(file)
+    mode = "mode=ro" if waits else "mode=ro&immutable=1"
     with (
-        closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True)) as raw,
+        closing(
+            sqlite3.connect(
+                f"{file.as_uri()}?{mode}", uri=True, timeout=busy_timeout_s, isolation_level=None
+            )
+        ) as raw,
         engine_around(raw).connect() as connection,
     ):
-        return is_current(connection, f"sqlite:///{path}")
+        raw.execute("BEGIN")
+        yield connection
+
+
+def _logs_ahead(file: Path) -> bool:
+    """Whether the header of an SQLite file says WAL. Other files are locked while they are read,
+    and what a crash left half-done in them is an error."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(20)[18:] == b"\2\2"
+    except OSError:
+        return False  # SQLite says what is wrong.
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,13 @@ from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite.errors import store_error
 from mmoinv.stores.sqlite.group import write_group
-from mmoinv.stores.sqlite.schema import check_sqlite_version, connect, engine_around, transaction
+from mmoinv.stores.sqlite.schema import (
+    check_sqlite_version,
+    connect,
+    engine_around,
+    reading,
+    transaction,
+)
 
 T = TypeVar("T")
 
@@ -138,9 +145,21 @@ class SqliteStore(SqlStore):
         return await super().upgrade()
 
     async def inspect(self, work: Callable[[Connection], T]) -> T:
+        return await self._once(transaction, work)
+
+    async def read_only(self, work: Callable[[Connection], T]) -> T:
+        return await self._once(reading, work)
+
+    async def _once(
+        self,
+        begun: Callable[[str, float], AbstractContextManager[Connection]],
+        work: Callable[[Connection], T],
+    ) -> T:
+        """One transaction, with a connection for it alone."""
+
         def do() -> T:
             try:
-                with transaction(self.path, self.settings.lock_timeout_s) as connection:
+                with begun(self.path, self.settings.lock_timeout_s) as connection:
                     return work(connection)
             except (DBAPIError, sqlite3.Error) as error:
                 raise store_error(error, self.path) from error
