@@ -318,6 +318,14 @@ def test_the_database_of_the_environment(file, capsys, monkeypatch):
     assert f"sqlite:///{file} opens" in capsys.readouterr().out
 
 
+def test_a_world_server_needs_no_extra():
+    """As `pip install mmoinv` leaves it: numpy and the logon's library."""
+    names = ("sqlalchemy", "alembic", "asyncpg", "asyncmy", "rich", "plotly", "uvloop")
+    result = run(before=f"sys.modules |= dict.fromkeys({names!r})")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "not looked at" not in result.stdout
+
+
 # Database servers
 
 
