@@ -98,6 +98,21 @@ def test_another_version_and_machine_are_noted_and_judged():
     assert "mmoinv 0.0.1 then" in note
 
 
+def test_another_database_is_noted():
+    then, now = as_json(run(database="SQLite 3.40.1")), as_json(run(database="PostgreSQL 16.4"))
+    (note,) = Comparison(then, now).notes
+    assert "database SQLite 3.40.1 then, PostgreSQL 16.4 now" in note
+
+
+def test_a_file_of_format_1_was_of_sqlite():
+    now = as_json(run(database="SQLite 3.40.1"))
+    then = copy.deepcopy(now) | {"format": 1}
+    del then["machine"]["database"]
+    assert Comparison(then | {"machine": then["machine"] | {"sqlite": "3.40.1"}}, now).notes == []
+    (note,) = Comparison(then | {"machine": then["machine"] | {"sqlite": "3.39.0"}}, now).notes
+    assert "database SQLite 3.39.0 then, SQLite 3.40.1 now" in note
+
+
 def test_a_file_from_before_there_was_a_format():
     now = as_json(run(settings=LoadTestSettings(players=2, worlds=1, duration_s=2.0)))
     comparison = Comparison(old(now), now)

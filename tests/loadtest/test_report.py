@@ -204,6 +204,7 @@ def test_the_json_is_read_back_as_it_was(tmp_path):
         (["loadtest", "--secret", "hunter2"], "mmoinv loadtest --secret '***'"),
         (["loadtest", "--secret=hunter2"], "mmoinv loadtest '--secret=***'"),
         (["--database", "x://me:hunter2@host/db"], "mmoinv --database 'x://me:***@host/db'"),
+        (["--database", "x://me:a/b@c@host/db"], "mmoinv --database 'x://me:***@host/db'"),
         (["--database=x://h/db?password=hunter2"], "mmoinv '--database=x://h/db?password=***'"),
         (["--database", "sqlite:////a/b.db"], "mmoinv --database sqlite:////a/b.db"),
     ],

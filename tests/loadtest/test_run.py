@@ -9,9 +9,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,9 +62,51 @@ async def test_a_run_on_a_database_of_ones_own(tmp_path):
         assert result.returncode == (0 if report["passed"] else 1)
         assert "none lost, none doubled" in result.stdout
         assert report["database_ms"]["p50"] > 0
+        assert report["machine"]["database"] == f"SQLite {sqlite3.sqlite_version}"
         assert report["group_size"]["max"] >= 1
         async with await open_store(url) as store:
             assert not await store.has_characters(GUID_BASE, GUID_BASE + 0xFFFF_FFFF)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def url_with_password(request) -> Iterator[str]:
+    """An empty database on a server, by TCP; the password is "hush"."""
+    server = request.getfixturevalue(f"{request.param}_server")
+    if not server.started_here:
+        pytest.skip("a user is made there, and only a server of our own is given one; NOT TESTED")
+    url = server.new_database(tcp=True)
+    user = "mmoinv"  # PostgreSQL trusts it, whatever the password is.
+    if request.param == "mariadb":
+        user = f"loadtest_{os.getpid()}"
+        server.execute(f"CREATE USER {user} IDENTIFIED BY 'hush'", f"GRANT ALL ON *.* TO {user}")
+    yield url.replace("//mmoinv@", f"//{user}:hush@")
+    if request.param == "mariadb":
+        server.execute(f"DROP USER {user}")
+    server.drop_database(url)
+
+
+async def test_a_run_on_a_database_server(url_with_password, tmp_path):
+    figures, html = tmp_path / "figures.json", tmp_path / "report.html"
+    result = load_test(
+        *("--players", "10", "--duration", "1", "--saves-per-s", "4"),
+        *("--database", url_with_password, "--json", str(figures), "--html", str(html)),
+    )
+    report = json.loads(figures.read_text())
+    check_figures(report, result.stdout + result.stderr)
+    assert result.returncode == (0 if report["passed"] else 1)
+    assert report["targets"]["all_at_once_rtt_p99_ms"]["limit"] == 100
+    kind, _, version = report["machine"]["database"].partition(" ")
+    assert url_with_password.startswith(kind.lower())
+    assert version[0].isdigit()
+    assert "sqlite" not in report["machine"]
+    assert f"the database ({kind} {version})" in " ".join(result.stdout.split())
+    assert f"{kind} {version}" in html.read_text()
+    # On the line that says where, and in the command of the report.
+    assert ":***@127.0.0.1" in result.stdout
+    for shown in (result.stdout, result.stderr, figures.read_text(), html.read_text()):
+        assert "hush" not in shown
+    async with await open_store(url_with_password) as store:
+        assert not await store.has_characters(GUID_BASE, GUID_BASE + 0xFFFF_FFFF)
 
 
 def test_a_report_with_plots_beside_an_earlier_run(tmp_path):
@@ -105,6 +149,7 @@ async def test_against_a_realm_that_runs(tmp_path):
         assert report["database_ms"]["p50"] is None
         assert "Queue at the realm" not in (tmp_path / "report.html").read_text()
         assert report["targets"]["database_p99_ms"]["passed"] is None
+        assert report["machine"]["database"] == "unknown"
         assert len(await realm.store.read_items(GUID_BASE)) == 0
 
 

@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 
 from mmoinv import codec
-from mmoinv.errors import LinkError, LogonError, MmoinvError
+from mmoinv.errors import ConfigurationError, LinkError, LogonError, MmoinvError
 from mmoinv.loadtest.guids import GUID_BASE
 from mmoinv.loadtest.one_by_one import FIRST_OPERATION, save_one_by_one
 from mmoinv.loadtest.sender import Sender, SenderSettings, _answers, carried_slots
+from mmoinv.loadtest.throughput import ThroughputSettings
 from mmoinv.realm import RealmServer
 from mmoinv.stores import open_store
 
+SAVES_PER_S = {"SQLite": 15_000, "PostgreSQL": 20_000, "MariaDB": 20_000}
+TIMES = {"SQLite": 5, "PostgreSQL": 10, "MariaDB": 10}
 COMMAND = [sys.executable, "-m", "mmoinv", "loadtest", "--sender"]
 
 
@@ -53,6 +56,11 @@ async def test_a_run_on_a_database_of_ones_own(url, tmp_path):
         assert 0 < report["rtt_ms"]["p50"] <= report["rtt_ms"]["max"]
         assert report["group_size"]["max"] <= 16
         assert "times one transaction a save" in said
+        kind, _, version = report["machine"]["database"].partition(" ")
+        assert url.startswith(kind.lower())
+        assert f"on {kind} {version}," in " ".join(said.split())
+        assert report["targets"]["saves_per_s"]["limit"] == SAVES_PER_S[kind]
+        assert report["targets"]["times_one_transaction_a_save"]["limit"] == TIMES[kind]
         async with await open_store(url) as store:
             counts = await store.counts()
         # The characters are cleared; so are the ids of what went past the realm.
@@ -64,6 +72,12 @@ def test_a_run_that_misses_its_targets_ends_with_1(tmp_path):
     # One save at a time cannot be many times one transaction a save.
     result = throughput("--characters", "2", "--saves", "40", "--window", "1")
     assert result.returncode == 1, result.stdout + result.stderr
+
+
+def test_a_store_that_has_no_straight_way():
+    with pytest.raises(ConfigurationError, match="--whole goes without"):
+        ThroughputSettings(database="theirs://host/db").check()
+    ThroughputSettings(database="theirs://host/db", whole=True).check()
 
 
 # The sender itself
@@ -166,7 +180,7 @@ async def test_whole_inventories(url, tmp_path):
     assert report["targets"]["refused"]["value"] == 0, said
     assert report["one_transaction_a_save_per_s"] is None
     assert report["packet_bytes"] > 200
-    assert "1,500 saves of all 25 records, 3 changed" in " ".join(said.split())
+    assert "1,500 saves of all 25 records, 3 of them changed, on" in " ".join(said.split())
 
 
 # The straight way

@@ -37,10 +37,14 @@ def add_loadtest(commands: Commands) -> None:
             "  mmoinv loadtest --database sqlite:///realm.db\n"
             "      on a database of yours: uses characters from guid 0x4C54000000000000 on, and\n"
             "      clears them at the end; the worlds 'loadtest-N' stay in it\n"
+            "  mmoinv loadtest --database postgresql://mmoinv@localhost/realm\n"
+            "      the same on a database server; mariadb:// works too\n"
             "  mmoinv loadtest --realm 127.0.0.1:6280 --world world-1 --secret-file secret.txt\n"
             "      against a realm that runs; its own figures are not available then\n"
             "  mmoinv loadtest --sender\n"
             "      how many saves a second the realm takes, beside one transaction a save\n"
+            "  mmoinv loadtest --sender --whole --database mariadb://mmoinv@localhost/realm\n"
+            "      the same where every save is a whole inventory\n"
         ),
         formatter_class=Formatter,
     )
@@ -85,7 +89,8 @@ def add_loadtest(commands: Commands) -> None:
     sender = command.add_argument_group(
         "the sender",
         "Instead of players, one process writes saves that it encoded beforehand, many at a time,\n"
-        "so that the realm is what is measured; then the same file takes one transaction a save.",
+        "so that the realm is what is measured; then the same database takes one transaction a\n"
+        "save. It has targets of its own on each kind of database.",
     )
     sender.add_argument("--sender", action="store_true", help="measure that instead")
     sender.add_argument(
@@ -103,7 +108,8 @@ def add_loadtest(commands: Commands) -> None:
     sender.add_argument(
         "--whole",
         action="store_true",
-        help="each save is the whole inventory of 25 records, 3 of which changed",
+        help="each save is the whole inventory of 25 records, 3 of which changed; nothing is "
+        "compared with it",
     )
     add_verbose(command)
     command.set_defaults(run=_run_loadtest)

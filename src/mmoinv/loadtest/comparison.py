@@ -170,7 +170,9 @@ def _is_same(name: str, then: Any, now: Any) -> bool:
 def _machine(report: Report) -> Report:
     facts = report.get("machine")
     if isinstance(facts, dict):
-        return facts
+        # Before format 2 there was no other database.
+        ours = {"database": f"SQLite {facts['sqlite']}"} if "sqlite" in facts else {}
+        return facts | ours
     return {
         name: report[key]
         for name, key in (("mmoinv", "version"), ("codec", "codec"), ("platform", "platform"))

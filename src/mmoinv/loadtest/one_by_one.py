@@ -31,6 +31,8 @@ GUID = "SELECT item_guid FROM character_inventory WHERE character_guid = ? AND s
 FORGET = "DELETE FROM applied_operation WHERE operation_id >= ? AND operation_id < ?"
 RAISE = "UPDATE character_session SET version = version + 1 WHERE character_guid = ?"
 APPLY = "INSERT INTO applied_operation (operation_id, applied_at) VALUES (?, ?)"
+KINDS = ("sqlite", "postgresql", "postgres", "mariadb", "mysql")
+"""Of databases, by the URL's scheme."""
 FIRST_OPERATION = 0x7FFFFFFF_00000000
 """Of a node epoch that nobody gets to: these operations are nobody else's."""
 
@@ -105,7 +107,12 @@ async def _connect(url: str) -> _Straight:
         if scheme == "sqlite":
             return _Sqlite(url.removeprefix("sqlite:///"))
         raw = await store._connect()  # type: ignore[attr-defined]
-    return _Mariadb(raw) if scheme in ("mariadb", "mysql") else _Postgresql(raw)
+    if scheme in ("mariadb", "mysql"):
+        return _Mariadb(raw)
+    if await raw.fetchval("SHOW synchronous_commit") == "off":
+        # As the realm does: what is answered is on the disk.
+        await raw.execute("SET synchronous_commit = on")
+    return _Postgresql(raw)
 
 
 async def save_one_by_one(

@@ -23,15 +23,16 @@ from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError
 from mmoinv.loadtest.deeds import Tally
 from mmoinv.loadtest.live import number
-from mmoinv.loadtest.machine import machine_facts
+from mmoinv.loadtest.machine import UNKNOWN, machine_facts
 from mmoinv.loadtest.measures import Measures, Samples, rounded
 from mmoinv.loadtest.series import by_second, distributions
 from mmoinv.loadtest.settings import LoadTestSettings
 from mmoinv.loadtest.verification import Findings
 
-FORMAT = 1
+FORMAT = 2
 """Of the JSON: rises when a key is renamed or means something else. A file without it is older,
-and has no settings, series and distributions."""
+and has no settings, series and distributions; before 2, ``machine`` had ``sqlite`` instead of
+``database``."""
 
 RTT_LIMIT_MS = 100.0
 DATABASE_LIMIT_MS = 50.0
@@ -53,6 +54,8 @@ class RunFigures:
     deeds: Tally = field(default_factory=dict)
     play_started_s: float = 0.0
     """The monotonic moment."""
+    database: str = UNKNOWN
+    """Name and version."""
 
 
 def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
@@ -111,7 +114,7 @@ def as_json(run: RunFigures) -> dict[str, Any]:
             "seed": run.settings.seed,
             "has_own_realm": run.settings.has_own_realm,
         },
-        "machine": machine_facts(),
+        "machine": machine_facts(run.database),
         "players": run.settings.players,
         "worlds": run.settings.worlds,
         "duration_s": rounded(run.played_s),
@@ -266,11 +269,12 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
     if report["commands"]:
         _show_deeds(console, report)
     play = run.play
+    where = f"the database ({run.database})" if run.database != UNKNOWN else "the database"
     console.print(
         f"\n[bold]{run.settings.players} players[/] on {run.settings.worlds} world "
         f"server{'s' if run.settings.worlds > 1 else ''} saved "
-        f"[bold]{play.rtt_ms.count:,} times[/] in {run.played_s:,.0f} s; each save reached the "
-        f"database and was answered in {number(play.rtt_ms.percentile(50))} ms (median), "
+        f"[bold]{play.rtt_ms.count:,} times[/] in {run.played_s:,.0f} s; each save reached "
+        f"{where} and was answered in {number(play.rtt_ms.percentile(50))} ms (median), "
         f"{number(play.rtt_ms.max())} ms at worst, and took "
         f"{number(play.packet_bytes.mean(), 0)} bytes on the wire.",
         highlight=False,

@@ -20,6 +20,7 @@ from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.comparison import Comparison, read_report, show_comparison
 from mmoinv.loadtest.deeds import Tally, together
 from mmoinv.loadtest.live import LiveTable, progress
+from mmoinv.loadtest.machine import UNKNOWN, database_version
 from mmoinv.loadtest.measures import Measures
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
@@ -83,6 +84,7 @@ class _Run:
         self._settings = settings
         self._console = console
         self._database = database
+        self._database_version = UNKNOWN
         self._realm: Child | None = None
         self._worlds: list[Child] = []
         self._measures = Measures()
@@ -115,6 +117,7 @@ class _Run:
             played_s,
             deeds,
             play_started_s,
+            self._database_version,
         )
 
     def end(self) -> None:
@@ -147,6 +150,7 @@ class _Run:
                 kind, payload = self._realm.receive()
                 if kind == "ready":
                     break
+            self._database_version = asyncio.run(database_version(self._database))
             host, port, secrets = "127.0.0.1", payload["port"], payload["secrets"]
         else:
             names, secrets = [settings.world_name], {settings.world_name: settings.secret}

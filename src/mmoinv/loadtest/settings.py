@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mmoinv.errors import ConfigurationError
+from mmoinv.stores.addresses import shown_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,5 @@ def shown_command(arguments: Sequence[str]) -> str:
             argument = "***"
         elif argument.startswith("--secret="):
             argument = "--secret=***"
-        # Passwords in a URL, before its host and among its options.
-        argument = re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", argument)
-        shown.append(re.sub(r"([?&]\w*passw\w*=)[^&]*", r"\1***", argument))
+        shown.append(shown_url(argument))
     return shlex.join(["mmoinv", *shown])

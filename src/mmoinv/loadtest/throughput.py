@@ -1,4 +1,4 @@
-"""How many saves a second a realm takes, beside one transaction a save on the same file.
+"""How many saves a second a realm takes, beside one transaction a save on the same database.
 
 The sender writes, the realm commits; everything that is stored is compared; then the straight
 way does the same without a realm. What either does is in `sender` and `one_by_one`.
@@ -6,7 +6,6 @@ way does the same without a realm. What either does is in `sender` and `one_by_o
 
 import asyncio
 import contextlib
-import platform
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError, MmoinvError
 from mmoinv.loadtest.characters import clear_characters, stored_characters
 from mmoinv.loadtest.live import number
+from mmoinv.loadtest.machine import database_version, machine_facts
 from mmoinv.loadtest.measures import Measures, rounded
-from mmoinv.loadtest.one_by_one import save_one_by_one
+from mmoinv.loadtest.one_by_one import KINDS, save_one_by_one
 from mmoinv.loadtest.processes import Child, ProcessDiedError, first_cause, messages
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.report import write_json
@@ -80,6 +79,11 @@ class ThroughputSettings:
             raise ConfigurationError("there must be at least one character, and a window of one")
         if self.saves < ONE_BY_ONE_PART:
             raise ConfigurationError(f"--saves {self.saves}: at least {ONE_BY_ONE_PART}")
+        if self.kind not in KINDS and not self.whole:
+            raise ConfigurationError(
+                f"one transaction a save, beside which --sender stands, is not known on "
+                f"{self.kind!r}: --whole goes without"
+            )
         check_report_path(self.json_path)
 
 
@@ -92,6 +96,8 @@ class Outcome:
     findings: Findings
     one_by_one_per_s: float | None
     """None: not measured."""
+    database: str
+    """Name and version."""
 
     @property
     def saves_per_s(self) -> float:
@@ -119,7 +125,8 @@ def run_throughput(settings: ThroughputSettings, console: Console) -> int:
             findings = _verify(holdings, database)
             bars.update(checking, completed=1)
             alone = None if settings.whole else _one_by_one(settings, bars, database)
-            outcome = Outcome(sent, realm, findings, alone)
+            version = asyncio.run(database_version(database))
+            outcome = Outcome(sent, realm, findings, alone, version)
     report = _as_json(settings, outcome)
     _show(console, report, outcome)
     if settings.json_path:
@@ -243,6 +250,7 @@ def _verify(holdings: dict[int, bytes], database: str) -> Findings:
 
 def _as_json(settings: ThroughputSettings, outcome: Outcome) -> dict[str, Any]:
     sent, realm = outcome.sent, outcome.realm
+    machine = machine_facts(outcome.database)
     rtt_ms = np.round(np.percentile(sent["rtt_ms"], [50, 99, 100]), 3).tolist()
     wanted: float = SAVES_PER_S_TARGETS.get(settings.kind, SERVER_SAVES_PER_S_TARGET)
     if settings.whole:
@@ -293,9 +301,10 @@ def _as_json(settings: ThroughputSettings, outcome: Outcome) -> dict[str, Any]:
         "doubled": outcome.findings.doubled,
         "targets": targets,
         "passed": all(target["passed"] for target in targets.values()),
-        "version": __version__,
-        "codec": codec.CODEC,
-        "python": platform.python_version(),
+        "machine": machine,
+        "version": machine["mmoinv"],
+        "codec": machine["codec"],
+        "python": machine["python"].split()[-1],
     }
 
 
@@ -331,8 +340,12 @@ def _show(console: Console, report: dict[str, Any], outcome: Outcome) -> None:
     console.print(table)
     console.print(
         f"{report['saves']:,} saves of "
-        + (f"all {report['items']} records, " if report["whole"] else "")
-        + f"{report['changed']} changed records each, on {report['database']}, "
+        + (
+            f"all {report['items']} records, {report['changed']} of them changed"
+            if report["whole"]
+            else f"{report['changed']} changed records each"
+        )
+        + f", on {outcome.database}, "
         f"{report['characters']:,} characters with {report['items']} records, at most "
         f"{report['window']:,} saves without an answer. {report['records_verified']:,} records "
         "were read back and compared."
