@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from inventories import inventory
 from realm_apart import WORLD, run_realm
-from targets import DATABASES, at_once_group, steady_group
+from targets import DATABASES, at_once_changed_group, at_once_group, steady_group
 
 from mmoinv.repository import InventoryUnitOfWork
 from mmoinv.world import RealmConnector
@@ -54,6 +54,14 @@ class World:
             items = before.copy()
             items["item_guid"] = self.connector.new_item_guids(len(items))
             items["entry"] += 1
+            self.inventories[guid] = items
+
+    def new_stacks(self) -> None:
+        """Three stacks of everyone are larger or smaller now."""
+        for guid, before in self.inventories.items():
+            items = before.copy()
+            places = random.sample(range(len(items)), 3)
+            items["stack_count"][places] = items["stack_count"][places] % 20 + 1
             self.inventories[guid] = items
 
     async def all_at_once(self) -> None:
@@ -166,13 +174,16 @@ def figures_before(realm):
     return pipe.recv()
 
 
-def test_all_at_once(benchmark, world, realm, kind):
-    benchmark.group = at_once_group(kind)
+@pytest.mark.parametrize("wholly_new", [True, False])
+def test_all_at_once(benchmark, world, realm, kind, wholly_new):
+    benchmark.group = at_once_group(kind) if wholly_new else at_once_changed_group(kind)
     world.run(world.all_at_once())
     world.rtt_ms.clear()
     before = figures_before(realm)
     benchmark.pedantic(
-        lambda: world.run(world.all_at_once()), setup=lambda: world.new_items(), rounds=20
+        lambda: world.run(world.all_at_once()),
+        setup=world.new_items if wholly_new else world.new_stacks,
+        rounds=20,
     )
     benchmark.extra_info.update(figures_of(world.rtt_ms, realm, before))
     assert len(world.rtt_ms) == 20 * PLAYERS

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from mmoinv.commits import CurrencyDelta
+from mmoinv.commits import Commits, CurrencyDelta
 from mmoinv.conformance.operations import (
     NONCE,
     OTHER_WORLD,
@@ -341,6 +341,39 @@ class StoreConformance:
         )
         assert [status for status, _ in results] == [0, 10, 4, 0]
         assert [len(await stored(store, guid)) for guid in (1, 2, 3, 4)] == [1, 0, 0, 1]
+
+    @pytest.mark.parametrize("replace", [True, False])
+    async def test_a_strangers_guid_in_a_whole_inventory(self, store: Store, replace: bool) -> None:
+        """Wherever the stranger is: not in the group, in it, giving the item away before or
+        after."""
+        await joined(store, 1, 2, 3, 4, 5, 6)
+        await run(store, commit(1, changes(5, item(23, 900)), changes(6, item(23, 901))))
+
+        def whole(operation: int, character: int, guid: int = 0, version: int = 0) -> Commits:
+            items = [item(23 + n, 100 * character + n) for n in range(14)]
+            if guid:
+                items[7] = item(30, guid)
+            return commit(operation, changes(character, *items, version=version), replace=replace)
+
+        results = await run(store, whole(2, 1), whole(3, 2, 900), whole(4, 3), whole(5, 4, 900))
+        assert results == [(0, [1]), (10, [0]), (0, [1]), (10, [0])]
+        (outcome,) = await store.write_group([entry(whole(6, 2, 901))])
+        assert isinstance(outcome, CommitOutcome)
+        assert "guid 901 is in slot 23 of character 6" in outcome.messages[0]
+        results = await run(
+            store,
+            whole(7, 2, 901),
+            commit(8, changes(6, deletes=[23], version=1)),
+            whole(9, 4, 901),
+        )
+        assert results == [(10, [0]), (0, [2]), (0, [1])]
+        assert (await stored(store, 4))[30] == (100, 1, 901)
+        assert await stored(store, 6) == {}
+        assert await stored(store, 5) == {23: (100, 1, 900)}
+        assert [len(await stored(store, guid)) for guid in (1, 2, 3, 4)] == [14, 0, 14, 14]
+        # What is remembered of them is what is stored.
+        assert await run(store, whole(10, 1, version=1), whole(11, 2)) == [(0, [2]), (0, [1])]
+        assert (await stored(store, 1))[30] == (100, 1, 107)
 
     async def test_a_guid_that_moves_between_operations_of_one_group(self, store: Store) -> None:
         await joined(store, 1, 2, 3)

@@ -87,9 +87,16 @@ class Stage:
 
 
 def write_entries(
-    entries: Sequence[Entry], mint_guids: MintGuids, committed: CommittedInventories
+    entries: Sequence[Entry],
+    mint_guids: MintGuids,
+    committed: CommittedInventories,
+    trusts_new_guids: bool = False,
 ) -> GroupSteps:
     """One group: the outcome of each entry, in order. Adjacent commits are one stage.
+
+    With ``trusts_new_guids``, an item guid that none of the characters had before is taken to be
+    nowhere else, not looked for. Where that is wrong, the insert hits the unique index: whoever
+    says so has to roll back then, and to play the group again without it.
 
     Yields a `Look` (send it what was `Seen`), a `Write` (send it nothing), `Joins` or a
     `LeaveEntry` (send it what `mmoinv.stores.sessions` says).
@@ -98,7 +105,7 @@ def write_entries(
     for kind, run in groupby(entries, type):
         if kind is CommitEntry:
             stage = Stage((entry for entry in run if isinstance(entry, CommitEntry)), committed)
-            yield from write_stage(stage, mint_guids)
+            yield from write_stage(stage, mint_guids, trusts_new_guids)
             outcomes.extend(stage.outcomes())
         elif kind is JoinEntry:
             for joins in _each_once(entry for entry in run if isinstance(entry, JoinEntry)):
@@ -135,11 +142,12 @@ def _each_once(entries: Iterable[JoinEntry]) -> list[Joins]:
     return result
 
 
-def write_stage(stage: Stage, mint_guids: MintGuids) -> Steps:
-    """Judge and write a stage: yields `Look` (send it what was `Seen`) and `Write` steps."""
+def write_stage(stage: Stage, mint_guids: MintGuids, trusts_new_guids: bool = False) -> Steps:
+    """Judge and write a stage: yields `Look` (send it what was `Seen`) and `Write` steps.
+    ``trusts_new_guids`` as for `write_entries`."""
     bounds = cut_points(stage.commits)
     for start, stop in pairwise(bounds):
-        yield from _write_part(stage, start, stop, mint_guids)
+        yield from _write_part(stage, start, stop, mint_guids, trusts_new_guids)
 
 
 def cut_points(commits: Commits) -> list[int]:
@@ -170,7 +178,9 @@ def cut_points(commits: Commits) -> list[int]:
     return points
 
 
-def _write_part(stage: Stage, start: int, stop: int, mint_guids: MintGuids) -> Steps:
+def _write_part(
+    stage: Stage, start: int, stop: int, mint_guids: MintGuids, trusts_new_guids: bool
+) -> Steps:
     """Operations ``start`` to ``stop``; each character and operation id is in one of them only."""
     whole = start == 0 and stop == len(stage.commits.operations)
     part = Part(
@@ -189,7 +199,7 @@ def _write_part(stage: Stage, start: int, stop: int, mint_guids: MintGuids) -> S
     seen = part.remember(seen)
     part.judge(seen, mint_guids)
     unseen = part.unseen_guids(seen)
-    if len(unseen):
+    if len(unseen) and not (trusts_new_guids and part.all_was_seen(seen)):
         more = yield Look(NO_GUIDS, NO_GUIDS, unseen, NO_GUIDS)
         assert more is not None
         part.add_places(more.places)
@@ -199,7 +209,7 @@ def _write_part(stage: Stage, start: int, stop: int, mint_guids: MintGuids) -> S
         # operation has its turn: those run alone, the others between them in bulk.
         points = sorted({0, stop - start, *suspects.tolist(), *(suspects + 1).tolist()})
         for begin, end in pairwise(points):
-            yield from _write_part(stage, start + begin, start + end, mint_guids)
+            yield from _write_part(stage, start + begin, start + end, mint_guids, trusts_new_guids)
         return
     if len(suspects):
         part.refuse_duplicate()

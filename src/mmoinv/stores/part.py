@@ -204,6 +204,11 @@ class Part:
         unseen: U64Array = guids[~_is_in(guids, seen.stored.items["item_guid"])]
         return unseen
 
+    def all_was_seen(self, seen: Seen) -> bool:
+        """Whether everything that is stored of this part's characters is known: an item guid
+        that is not among it can only be with a stranger, and stays there meanwhile."""
+        return bool(self.is_whole.all()) and not len(seen.damaged_characters)
+
     def _lay_out(self) -> None:
         """Everything that is to be written, as keys (index of the character << 16 | slot)."""
         participants, items = self.commits.participants, self.commits.items

@@ -29,6 +29,7 @@ from mmoinv.stores.schema import require_current
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.store import DuplicateRowError
 
 T = TypeVar("T")
 log = logging.getLogger("mmoinv.stores")
@@ -222,28 +223,38 @@ class ServerStore(SqlStore):
     ) -> list[Outcome]:
         """Write all entries in one transaction; see `Store.write_group`."""
         self._opened()
+        mint = mint_guids or _no_guids
         async with self._writing:
-            self._committed.begin()
             try:
-                outcomes = await self._write_entries(entries, mint_guids or _no_guids)
-            except self._errors as error:
-                known = await self._failed(error)
-                await self._abort(known)
-                raise known from error
-            except BaseException:
-                # Cancelled, or an error of ours: what the transaction did is undone.
-                await self._drop_writer()
-                raise
-            self._committed.end(committed=True)
-            return outcomes
+                return await self._write_once(entries, mint, trusts_new_guids=True)
+            except DuplicateRowError:
+                return await self._write_once(entries, mint, trusts_new_guids=False)
+
+    async def _write_once(
+        self, entries: Sequence[Entry], mint_guids: MintGuids, trusts_new_guids: bool
+    ) -> list[Outcome]:
+        """One transaction with all entries; ``trusts_new_guids``: see `group.write_entries`."""
+        self._committed.begin()
+        try:
+            outcomes = await self._write_entries(entries, mint_guids, trusts_new_guids)
+        except self._errors as error:
+            known = await self._failed(error)
+            await self._abort(known)
+            raise known from error
+        except BaseException:
+            # Cancelled, or an error of ours: what the transaction did is undone.
+            await self._drop_writer()
+            raise
+        self._committed.end(committed=True)
+        return outcomes
 
     async def _write_entries(
-        self, entries: Sequence[Entry], mint_guids: MintGuids
+        self, entries: Sequence[Entry], mint_guids: MintGuids, trusts_new_guids: bool
     ) -> list[Outcome]:
         writer = await self._take_writer()
         raw = await self._raw_writer()
         await self._begin(raw, int(time.time()))
-        steps = write_entries(entries, mint_guids, self._committed)
+        steps = write_entries(entries, mint_guids, self._committed, trusts_new_guids)
         reply: Seen | Joined | LeaveOutcome | None = None
         while True:
             try:

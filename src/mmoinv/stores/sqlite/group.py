@@ -24,10 +24,12 @@ def write_group(
     entries: Sequence[Entry],
     mint_guids: MintGuids,
     committed: CommittedInventories,
+    trusts_new_guids: bool,
 ) -> list[Outcome]:
-    """The outcome of each entry, in order; ``connection`` is SQLAlchemy's around ``raw``."""
+    """The outcome of each entry, in order; ``connection`` is SQLAlchemy's around ``raw``.
+    ``trusts_new_guids``: see `write_entries`."""
     now_s = int(time.time())
-    steps = write_entries(entries, mint_guids, committed)
+    steps = write_entries(entries, mint_guids, committed, trusts_new_guids)
     reply: Seen | Joined | LeaveOutcome | None = None
     while True:
         try:

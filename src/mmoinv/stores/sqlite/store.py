@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ from mmoinv.stores.sqlite.schema import (
     reading,
     transaction,
 )
+from mmoinv.stores.store import DuplicateRowError
 
 T = TypeVar("T")
 
@@ -176,12 +178,15 @@ class SqliteStore(SqlStore):
         mint = mint_guids or _no_guids
         committed = self._committed
 
-        def work(connection: Connection) -> list[Outcome]:
+        def work(connection: Connection, trusts_new_guids: bool = True) -> list[Outcome]:
             assert self._raw is not None
             committed.begin()
-            return write_group(self._raw, connection, entries, mint, committed)
+            return write_group(self._raw, connection, entries, mint, committed, trusts_new_guids)
 
-        outcomes = await self._write(work)
+        try:
+            outcomes = await self._write(work)
+        except DuplicateRowError:
+            outcomes = await self._write(partial(work, trusts_new_guids=False))
         committed.end(committed=True)
         return outcomes
 
