@@ -42,7 +42,7 @@ async def database_version(url: str) -> str:
     store = store_for(url)
     if not isinstance(store, SqlStore):
         return url.partition("://")[0]
-    return await store.inspect(_version)
+    return await store.read_only(_version)
 
 
 def _version(connection: "Connection") -> str:

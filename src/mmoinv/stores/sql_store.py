@@ -114,7 +114,7 @@ class SqlStore(ABC):
 
     async def schema(self) -> Schema:
         """What the database holds."""
-        return await self.inspect(lambda connection: schema_of(connection, self.url))
+        return await self.read_only(lambda connection: schema_of(connection, self.url))
 
     async def upgrade(self) -> Schema:
         """Bring the schema to the version that this mmoinv speaks; what it was before."""
