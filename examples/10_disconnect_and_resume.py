@@ -1,17 +1,16 @@
-"""The link is lost with a save on its way, and the game goes on with a new one.
+"""The realm goes away with a save on its way; it comes back, and the save with it.
 
-A connector does not reconnect by itself yet. What was not answered may or may not be stored: the
-new connector joins anew, and what the realm has then is the truth to go on from.
+The connector finds the realm again by itself, claims its sessions and sends what was not answered
+once more: under the same operation id, so that nothing is stored twice.
 
 Output:
 
     Saved: 20 potions
     The realm goes away ...
-    Drunk one, and saving: LinkError
-    Still dirty: True, nothing is lost: 19 potions here
-    The realm is back, with a new connector.
-    It has 20 potions; what was done meanwhile is done again.
-    Saved: 19 potions
+    Drunk one, and saving: on its way
+    Waiting for the realm: 1 operation
+    The realm is back, and the connector finds it.
+    Saved: 19 potions, dirty: False
 """
 
 import asyncio
@@ -19,7 +18,6 @@ import logging
 import tempfile
 
 from mmoinv import RealmConnector, RealmServer
-from mmoinv.errors import LinkError, OperationPendingError
 from mmoinv.inventory import Inventory, InventorySlot, PlayerState, sample_catalog
 from mmoinv.world import ConnectorState
 
@@ -37,7 +35,7 @@ async def joined(connector: RealmConnector) -> Inventory:
 
 
 async def main() -> None:
-    # The connector's warning that the link is lost: this example says it itself.
+    # The connector's warnings about the link: this example says it itself.
     logging.getLogger("mmoinv").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/realm.db"
@@ -52,32 +50,20 @@ async def main() -> None:
         print(f"Saved: {mira.count(POTION)} potions")
 
         print("The realm goes away ...")
+        port = realm.port
         await realm.close()
         while connector.state is ConnectorState.CONNECTED:
             await asyncio.sleep(0.01)
         mira.use(PACK)
-        try:
-            # Had it been sent before, its handle would end with OperationPendingError.
-            await mira.save(connector.repository())
-        except (LinkError, OperationPendingError) as error:
-            print(f"Drunk one, and saving: {type(error).__name__}")
-        await connector.close()
-        print(
-            f"Still dirty: {mira.is_dirty},",
-            f"nothing is lost: {mira.count(POTION)} potions here",
-        )
+        handle = mira.save(connector.repository())
+        print(f"Drunk one, and saving: {'done' if handle.done else 'on its way'}")
+        print(f"Waiting for the realm: {connector.pending_count} operation")
 
-        print("The realm is back, with a new connector.")
-        async with (
-            RealmServer(database, port=0) as realm,
-            RealmConnector("127.0.0.1", realm.port, world="world-1", secret=secret) as connector,
-        ):
-            again = await joined(connector)
-            print(f"It has {again.count(POTION)} potions;", end=" ")
-            print("what was done meanwhile is done again.")
-            again.remove(PACK, again.count(POTION) - mira.count(POTION))
-            await again.save(connector.repository())
-            print(f"Saved: {again.count(POTION)} potions")
+        print("The realm is back, and the connector finds it.")
+        async with RealmServer(database, port=port):
+            await handle
+            print(f"Saved: {mira.count(POTION)} potions, dirty: {mira.is_dirty}")
+            await connector.close()
 
 
 if __name__ == "__main__":

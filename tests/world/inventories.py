@@ -44,6 +44,8 @@ class SilentRealm:
         self.received: list[tuple[int, tuple[int, ...], int, int]] = []
         """(operation id, characters, flags, expected version) of each operation."""
         self.frames = asyncio.Event()
+        self.cut_at_joins = 0
+        """So many requests to join are answered by cutting the link."""
         self._link = RealmLink()
         self._transport: Any = None
 
@@ -78,6 +80,9 @@ class SilentRealm:
                 self._link.offer_challenge(make_verifier(SECRET))
             case LogonProved():
                 self._link.accept_logon(5)
+            case JoinRequested() if self.cut_at_joins:
+                self.cut_at_joins -= 1
+                self.cut()
             case JoinRequested(guid, _):
                 self._link.send_join(
                     PlayerCharacterJoin(guid, 1, 0, empty_batch(), np.empty(0, CURRENCY))

@@ -64,6 +64,8 @@ class _World:
             secret=settings.secret,
             # Everyone saves at once, and that must fit.
             max_pending=max(MAX_PENDING, settings.players),
+            # A realm that goes away ends the run, and says so.
+            reconnects=False,
         ) as connector:
             self._connector = connector
             self._repository = connector.repository()

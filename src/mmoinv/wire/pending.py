@@ -79,6 +79,10 @@ class PendingOperations(Generic[Token]):
         """In the order in which they were added."""
         return iter(tuple(self._operations.values()))
 
+    def oldest(self) -> PendingOperation[Token] | None:
+        """The one that was added first."""
+        return next(iter(self._operations.values()), None)
+
     def has_pending(self, character_guid: int) -> bool:
         """Whether an operation of that character is on its way."""
         return character_guid in self._queues
@@ -94,9 +98,9 @@ class PendingOperations(Generic[Token]):
         guids = tuple(character_guids)
         if len(self._operations) >= self.limit:
             raise LinkBusyError(
-                f"{len(self._operations)} operations wait for the realm, the limit is "
-                f"{self.limit}: nothing was taken of this one for character "
-                f"{', '.join(map(str, guids))}, its changes stay unsaved; commit again later"
+                f"the limit of {self.limit} operations that wait for the realm is reached: nothing "
+                f"was taken of this one for character {', '.join(map(str, guids))}, its "
+                "changes stay unsaved; commit again later"
             )
         if operation_id in self._operations:
             raise OperationError(

@@ -6,6 +6,7 @@ Never imports `mmoinv.realm`: the two meet only on the wire.
 from mmoinv.world.autosave import Autosave, AutosaveSettings
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.connector import ConnectorState, RealmConnector
+from mmoinv.world.operations import UnsavedOperation
 from mmoinv.world.repository import WorldServerInventoryRepository
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "ConnectorState",
     "JoinedCharacter",
     "RealmConnector",
+    "UnsavedOperation",
     "WorldServerInventoryRepository",
 ]

@@ -1,36 +1,29 @@
 """`RealmConnector`: a world server's connection to its realm.
 
-Connects, logs on, joins characters and lets them leave. Operations on their way are kept by
+Joins characters and lets them leave, and keeps their sessions when the link is lost and comes
+back. How it connects is in `mmoinv.world.uplink`, operations on their way are kept by
 `mmoinv.world.operations`; how they look on the wire is in `mmoinv.world.frames`.
 """
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from mmoinv.codec import sort_by_slot
-from mmoinv.errors import (
-    JoinError,
-    LinkError,
-    LogonError,
-)
+from mmoinv.errors import JoinError, LinkError, LogonError
+from mmoinv.records import empty_batch
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import (
     CharacterJoined,
     CharacterJoinFailed,
-    JoinFailure,
     LeaveReason,
     LeaveRequested,
-    LogonAccepted,
-    LogonRefused,
     OperationAnswered,
     OperationResultReceived,
     PendingOperation,
@@ -38,14 +31,22 @@ from mmoinv.wire import (
     dialect_by_number,
 )
 from mmoinv.world.characters import JoinedCharacter, read_only
+from mmoinv.world.claims import Claims
 from mmoinv.world.frames import SentOperation, check_for_dialect
+from mmoinv.world.joins import Joins
 from mmoinv.world.link import RealmServerLink
-from mmoinv.world.operations import Operations
+from mmoinv.world.operations import Operations, UnsavedOperation
 from mmoinv.world.repository import WorldServerInventoryRepository
+from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
 log = logging.getLogger("mmoinv.world")
 
 GUIDS_PER_EPOCH = 1 << 32
+NOTHING = empty_batch()
+SHOWN = 5
+"""Of many operations in a log line."""
+LOOK_EVERY_S = 0.25
+"""How often it looks whether saving is delayed."""
 
 
 class ConnectorState(Enum):
@@ -53,16 +54,17 @@ class ConnectorState(Enum):
 
     NEW = "the connector is not connected yet"
     CONNECTED = "the connector is connected"
+    RECONNECTING = "the link to the realm is lost and sought again"
     LOST = "the link to the realm is lost"
     CLOSED = "the connector is closed"
 
 
-@dataclass(eq=False, slots=True)
-class _Join:
-    """A join that was asked for; without waiters it is given back when it comes."""
+class _Left(NamedTuple):
+    """A session that is given back as soon as there is a link."""
 
-    future: asyncio.Future[JoinedCharacter]
-    waiters: int = 0
+    character_guid: int
+    epoch: int
+    reason: int
 
 
 class RealmConnector:
@@ -74,9 +76,18 @@ class RealmConnector:
     protocol 4; 1 to 3 are protocol 3, whose operation ids carry ``world_server_id`` (u16, by
     default the lower bits of the node epoch).
 
-    ``on_leave_requested(guid)`` is called when another world wants a character: commit what is
-    unsaved of it there and then, since right afterwards it leaves. ``on_packet_sent(size)`` is
-    called with the bytes of each operation that is sent.
+    A link that is lost is sought again, after pauses of up to ``reconnect_longest_s``; then the
+    sessions are claimed again, and everything pending is sent again under its id. Meanwhile
+    commits are taken. With ``reconnects=False`` the state is `ConnectorState.LOST` instead, and
+    commits raise `LinkError`.
+
+    Callbacks, all of them called in the event loop and None unless set:
+    ``on_leave_requested(guid)``: another world wants a character; commit what is unsaved of it
+    there and then, since right afterwards it leaves. ``on_session_lost(guid, reason)``: the
+    character is another world's now, and what is unsaved of it here never can be saved; let the
+    player go. ``on_saving_delayed(age_s)`` and ``on_saving_resumed()``: the oldest operation has
+    waited longer than ``delayed_after_s`` for its answer, and no longer does.
+    ``on_state_changed(state)``. ``on_packet_sent(size)``: the bytes of each operation sent.
     """
 
     def __init__(
@@ -91,27 +102,45 @@ class RealmConnector:
         connect_timeout_s: float = 10.0,
         join_timeout_s: float = 30.0,
         world_server_id: int | None = None,
+        reconnects: bool = True,
+        reconnect_longest_s: float = 5.0,
+        delayed_after_s: float = 2.0,
     ) -> None:
         self.host = host
         self.port = port
         self.world = world
         self.dialect = dialect_by_number(dialect)
-        self.process_nonce = secrets.randbits(64)
         self.node_epoch = 0
         """u32, the realm's gift at logon, never twice the same."""
+        self.reconnect_count = 0
+        """How often the link was lost and came back."""
+        self.unsaved: list[UnsavedOperation] = []
+        """What was not answered when it was closed, oldest first."""
         self.on_leave_requested: Callable[[int], object] | None = None
-        self._secret = secret
-        self._connect_timeout_s = connect_timeout_s
+        self.on_session_lost: Callable[[int, str], object] | None = None
+        self.on_saving_delayed: Callable[[float], object] | None = None
+        self.on_saving_resumed: Callable[[], object] | None = None
+        self.on_state_changed: Callable[[ConnectorState], object] | None = None
+        address = RealmAddress(host, port, world, secret, self.dialect)
+        self.process_nonce = address.process_nonce
+        self._uplink = Uplink(address, connect_timeout_s, self._receive, self._link_lost)
         self._join_timeout_s = join_timeout_s
+        self._reconnects = reconnects
+        self._reconnect_longest_s = reconnect_longest_s
+        self._delayed_after_s = delayed_after_s
         self._state = ConnectorState.NEW
         self._lost_reason = ""
-        self._link: RealmServerLink | None = None
-        self._logon: asyncio.Future[LogonAccepted] | None = None
         self._characters: dict[int, JoinedCharacter] = {}
-        self._joins: dict[int, _Join] = {}
+        self._joins = Joins(self._give_back)
+        self._claims = Claims()
         self._leaving: set[int] = set()
+        self._taken_away: dict[int, str] = {}
+        """Characters whose session is gone, and why; until nothing of them is pending."""
+        self._lefts: list[_Left] = []
         self._item_numbers = 0
-        self._operations = Operations(self._characters, self.dialect, max_pending, world_server_id)
+        self._operations = Operations(
+            self._characters, self.dialect, max_pending, world_server_id, self._session_is_stale
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._repository: WorldServerInventoryRepository | None = None
 
@@ -131,6 +160,11 @@ class RealmConnector:
     def pending_count(self) -> int:
         """Operations that were taken and not answered."""
         return len(self._operations)
+
+    @property
+    def oldest_pending_age_s(self) -> float:
+        """For how long the oldest of them has been waiting, in seconds; 0 if there is none."""
+        return self._operations.oldest_age_s()
 
     @property
     def pending_operations(self) -> list[PendingOperation[SentOperation]]:
@@ -173,7 +207,7 @@ class RealmConnector:
                     f"{GUIDS_PER_EPOCH - first} left. A new logon brings new ones."
                 )
             self._item_numbers += count
-        start = np.uint64(self.node_epoch << 32 | first)
+            start = np.uint64(self.node_epoch << 32 | first)
         return start + np.arange(count, dtype=np.uint64)
 
     # Connecting
@@ -182,64 +216,175 @@ class RealmConnector:
         """Connect and log on. `LinkError` if nobody listens, `LogonError` if the realm refuses."""
         if self._state is not ConnectorState.NEW:
             raise LinkError(f"a connector connects once: {self._state.value}")
-        where = f"{self.host}:{self.port}"
-        loop = asyncio.get_running_loop()
-        self._logon = loop.create_future()
-        try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                _, self._link = await loop.create_connection(
-                    lambda: RealmServerLink(self._receive, self._link_lost), self.host, self.port
-                )
-                self._link.wire.begin_logon(
-                    self.world, self._secret, self.process_nonce, self.dialect.number
-                )
-                self._link.flush()
-                accepted = await self._logon
-        except TimeoutError:
-            await self._give_up()
-            raise LinkError(
-                f"the realm at {where} did not answer within {self._connect_timeout_s:g} s"
-            ) from None
-        except OSError as error:
-            raise LinkError(
-                f"no realm can be reached at {where}: {error.strerror or error}. Is it running?"
-            ) from None
-        except BaseException:
-            await self._give_up()
-            raise
-        self.node_epoch = accepted.node_epoch
-        self._operations.open(self._link, accepted.node_epoch)
-        self._state = ConnectorState.CONNECTED
+        accepted = await self._uplink.connect()
+        self._logged_on(accepted.node_epoch)
+        self._opened()
+        self._start(self._watch_delay(), "delay")
 
-    async def _give_up(self) -> None:
-        if self._link is not None:
-            await self._link.close()
+    def _logged_on(self, node_epoch: int) -> None:
+        with self._operations.lock:
+            self.node_epoch = node_epoch
+            self._item_numbers = 0
+            self._operations.logged_on(node_epoch)
+
+    def _opened(self) -> None:
+        """The sessions are ours: everything pending is sent. `LinkError` if the link is lost."""
+        link = self._connected_link()
+        with self._operations.lock:
+            self._operations.open(link)
+            self._state = ConnectorState.CONNECTED
+        self._tell(self.on_state_changed, self._state)
+
+    def _link_lost(self, reason: str) -> None:
+        """The connection is gone. What is pending stays pending, and says so."""
+        self._lost_reason = f"the link to the realm was lost: {reason}"
+        error = LinkError(self._lost_reason)
+        with self._operations.lock:
+            self._claims.fail(error)
+            if self._state is not ConnectorState.CONNECTED:
+                return
+            self._operations.link_lost(for_good=not self._reconnects)
+            self._state = ConnectorState.RECONNECTING if self._reconnects else ConnectorState.LOST
+        log.warning("%s; %s pending", self._lost_reason, self._operations.told())
+        self._joins.fail(error)
+        if self._reconnects:
+            self._start(self._reconnect(), "reconnect")
+        self._tell(self.on_state_changed, self._state)
+
+    async def _reconnect(self) -> None:
+        """Try again until there is a link, and every session was claimed again or is gone."""
+        attempts = 0
+        for pause_s in pauses_s(self._reconnect_longest_s):
+            await asyncio.sleep(pause_s)
+            attempts += 1
+            try:
+                accepted = await self._uplink.connect()
+                self._logged_on(accepted.node_epoch)
+                await self._claim_again()
+                sent_again = self._told()
+                self._opened()
+            except (LinkError, LogonError) as error:
+                level = logging.ERROR if isinstance(error, LogonError) else logging.INFO
+                log.log(level, "not reconnected yet: %s; %s pending", error, self._told())
+                await self._uplink.close()
+                continue
+            self.reconnect_count += 1
+            log.warning("reconnected at attempt %d; %s sent again", attempts, sent_again)
+            return
+
+    def _told(self) -> str:
+        return self._operations.told()
+
+    async def _claim_again(self) -> None:
+        """Give back what has left meanwhile, claim the other sessions; `LinkError` if the link is
+        lost again."""
+        link = self._connected_link()
+        while self._lefts:
+            link.wire.send_left(*self._lefts.pop())
+        taken = await self._claims.claim(
+            link,
+            {
+                character.guid: character.epoch
+                for character in self._characters.values()
+                if character.guid not in self._taken_away
+            },
+        )
+        for guid, reason in taken.items():
+            self._session_lost(guid, reason)
+
+    def _connected_link(self) -> RealmServerLink:
+        if self._uplink.link is None:
+            raise LinkError(self._lost_reason)
+        return self._uplink.link
+
+    def _session_is_stale(self, character_guids: Sequence[int]) -> None:
+        """An operation was refused for a session: find out for whose."""
+        if self._uplink.link is not None:
+            self._start(self._ask_for_sessions(character_guids), "claim")
+
+    async def _ask_for_sessions(self, character_guids: Sequence[int]) -> None:
+        epochs = {
+            guid: self._characters[guid].epoch
+            for guid in character_guids
+            if guid in self._characters and guid not in self._taken_away
+        }
+        try:
+            taken = await self._claims.claim(self._connected_link(), epochs)
+        except LinkError:
+            return  # It is asked for anyway once there is a link.
+        for guid, reason in taken.items():
+            self._session_lost(guid, reason)
+
+    def _session_lost(self, character_guid: int, reason: str) -> None:
+        character = self._characters.get(character_guid)
+        if character is None or character_guid in self._taken_away:
+            return
+        self._taken_away[character_guid] = reason
+        log.error(
+            "character %d: its session is gone, %s; what is unsaved of it here is not saved",
+            character_guid,
+            reason,
+        )
+        self._start(self._forget_once_idle(character), "forget")
+        self._tell(self.on_session_lost, character_guid, reason)
+
+    async def _forget_once_idle(self, character: JoinedCharacter) -> None:
+        """What was sent of it may be applied, and is answered for; then it is not ours."""
+        await self._operations.wait_idle(character.guid, None)
+        self._taken_away.pop(character.guid, None)
+        if self._characters.get(character.guid) is character:
+            del self._characters[character.guid]
+
+    async def _watch_delay(self) -> None:
+        is_delayed = False
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            age_s = self._operations.oldest_age_s()
+            if (age_s > self._delayed_after_s) is is_delayed:
+                continue
+            is_delayed = not is_delayed
+            if is_delayed:
+                log.warning("saving is delayed: %s pending for up to %.1f s", self._told(), age_s)
+                self._tell(self.on_saving_delayed, age_s)
+            else:
+                log.warning("saving is no longer delayed")
+                self._tell(self.on_saving_resumed)
 
     async def close(self, timeout_s: float = 10.0) -> None:
-        """Wait for the answers that are still to come, then close.
+        """Wait for the answers that are still to come, also for a link that is sought again, then
+        close.
 
-        Operations that are not answered by then end with `OperationPendingError`: they may or
-        may not be saved. Closing twice is fine.
+        What was not answered by then is in `unsaved`; its handles end with
+        `OperationPendingError`. Closing twice is fine.
         """
         if self._state is ConnectorState.CLOSED:
             return
         try:
-            if self._state is ConnectorState.CONNECTED:
+            if self._state in (ConnectorState.CONNECTED, ConnectorState.RECONNECTING):
                 await self.flush(timeout_s)
         finally:
             # Also if the wait is cancelled: no handle is left that nobody will ever end.
             self._state = ConnectorState.CLOSED
             for task in tuple(self._tasks):
                 task.cancel()
-            self._operations.abandon(self._lost_reason or "the connector was closed")
-            self._fail_joins(LinkError("the connector was closed"))
+            reason = self._lost_reason or "the connector was closed"
+            self.unsaved = self._operations.abandon(reason)
+            self._joins.fail(LinkError("the connector was closed"))
             self._characters.clear()
-            if self._link is not None:
-                await self._link.close()
+            await self._uplink.close()
+        if self.unsaved:
+            count = len(self.unsaved)
+            log.warning(
+                "closed; %d operation%s not answered: %s",
+                count,
+                " was" if count == 1 else "s were",
+                "; ".join(map(str, self.unsaved[:SHOWN])) + ("; ..." if count > SHOWN else ""),
+            )
+        self._tell(self.on_state_changed, self._state)
 
     async def flush(self, timeout_s: float | None = None) -> bool:
-        """Wait until every operation taken so far is answered; False if the time ran out or the
-        link is lost."""
+        """Wait until every operation taken so far is answered; False if the time ran out, or the
+        link is lost for good."""
         return await self._operations.wait_idle(None, timeout_s)
 
     async def __aenter__(self) -> Self:
@@ -257,51 +402,43 @@ class RealmConnector:
     # Characters
 
     async def join(self, character_guid: int) -> JoinedCharacter:
-        """Get a character's session and its inventory. `JoinError` if the realm refuses."""
-        link = self._connected("join")
+        """Get a character's session and its inventory. `JoinError` if the realm refuses,
+        `LinkError` while there is no link."""
+        link = self._linked("join")
         if character_guid in self._characters:
             raise JoinError(f"character {character_guid} is joined here already", character_guid)
-        join = self._joins.get(character_guid)
-        if join is None:
-            join = _Join(asyncio.get_running_loop().create_future())
-            self._joins[character_guid] = join
+        if self._joins.begin(character_guid):
             link.wire.request_join(character_guid)
             link.flush()
-        join.waiters += 1
-        told = False
         try:
-            async with asyncio.timeout(self._join_timeout_s):
-                character = await asyncio.shield(join.future)
-            told = True
-            return character
+            return await self._joins.wait(character_guid, self._join_timeout_s)
         except TimeoutError:
             raise JoinError(
                 f"character {character_guid}: the realm at {self.host}:{self.port} did not answer "
                 f"the join within {self._join_timeout_s:g} s; try again",
                 character_guid,
             ) from None
-        finally:
-            join.waiters -= 1
-            # Granted, and cancelled before this task was told so.
-            granted = join.future.done() and join.future.exception() is None
-            if granted and not told and not join.waiters:
-                self._give_back(join.future.result())
 
-    def _give_back(self, character: JoinedCharacter) -> None:
-        """Give the session of a character back that nobody asks for any more."""
+    def _give_back(self, character: JoinedCharacter, reason: int = LeaveReason.UNKNOWN) -> None:
+        """Give the session of a character back, now or once there is a link."""
         if self._characters.get(character.guid) is character:
             del self._characters[character.guid]
-        if self._link is not None:
-            self._link.wire.send_left(character.guid, character.epoch, LeaveReason.UNKNOWN)
-            self._link.flush()
+        link = self._uplink.link
+        if link is None or self._state is not ConnectorState.CONNECTED:
+            self._lefts.append(_Left(character.guid, character.epoch, reason))
+        else:
+            link.wire.send_left(character.guid, character.epoch, reason)
+            link.flush()
 
     async def leave(self, character_guid: int, reason: int = LeaveReason.LOGOUT) -> None:
         """Wait for the answers to a character's operations, then give its session back.
 
-        Meanwhile a commit for it raises `JoinError`, and nothing of it is taken.
+        Meanwhile a commit for it raises `JoinError`, and nothing of it is taken. While the link
+        is sought again, it waits for that if something of the character is pending.
         """
-        self._connected("leave")
-        if character_guid not in self._characters:
+        self._taking("leave")
+        character = self._characters.get(character_guid)
+        if character is None:
             raise JoinError(f"character {character_guid} is not joined here", character_guid)
         # Or a game that goes on committing would never be let go.
         self._leaving.add(character_guid)
@@ -311,23 +448,23 @@ class RealmConnector:
                     f"character {character_guid} cannot leave: {self._lost_reason}. Its pending "
                     "operations may or may not be saved."
                 )
-            character = self._characters.pop(character_guid, None)
         finally:
             self._leaving.discard(character_guid)
-        if character is not None and self._link is not None:
-            self._link.wire.send_left(character_guid, character.epoch, reason)
-            self._link.flush()
+        if self._characters.get(character_guid) is character:
+            self._give_back(character, reason)
 
     async def _leave_as_asked(self, request: LeaveRequested) -> None:
-        character = self._characters.get(request.character_guid)
+        guid = request.character_guid
+        character = self._characters.get(guid)
         if character is None or character.epoch != request.session_epoch:
+            # The realm believes that we hold it: nobody need wait for us.
+            self._give_back(JoinedCharacter(guid, request.session_epoch, 0, NOTHING))
             return
-        if self.on_leave_requested is not None:
-            try:
-                self.on_leave_requested(request.character_guid)
-            except Exception:
-                log.exception("on_leave_requested failed for %d", request.character_guid)
-        await self.leave(request.character_guid, LeaveReason.TELEPORT)
+        self._tell(self.on_leave_requested, request.character_guid)
+        try:
+            await self.leave(request.character_guid, LeaveReason.TELEPORT)
+        except (JoinError, LinkError) as error:
+            log.warning("a character could not leave as asked: %s", error)
 
     # Operations
 
@@ -336,12 +473,19 @@ class RealmConnector:
         taken. The repository's commit ends here; usable from any thread."""
         check_for_dialect(self.dialect, changes)
         with self._operations.lock:
-            self._connected("commit")
+            self._taking("commit")
             for change in changes:
                 self._check_committable(change.character_guid)
             return self._operations.add(changes, reason)
 
     def _check_committable(self, character_guid: int) -> None:
+        if character_guid in self._taken_away:
+            raise JoinError(
+                f"character {character_guid} is another world's now "
+                f"({self._taken_away[character_guid]}); nothing was taken, and what is unsaved of "
+                "it here never will be. Let the player go.",
+                character_guid,
+            )
         leaving = character_guid in self._leaving
         if leaving or character_guid not in self._characters:
             state = "is leaving" if leaving else "is not joined here"
@@ -358,82 +502,55 @@ class RealmConnector:
             case OperationAnswered() | OperationResultReceived():
                 self._operations.receive(event)
             case CharacterJoined(packet):
+                if self._claims.granted(packet.character_guid):
+                    # What is committed here follows the answers, not what the realm had then:
+                    # an operation may be applied whose answer was lost.
+                    return
                 character = JoinedCharacter(
                     packet.character_guid,
                     packet.session_epoch,
                     packet.version,
                     read_only(sort_by_slot(packet.items)),
                 )
-                join = self._joins.pop(character.guid, None)
-                if join is None or not join.waiters:
-                    self._give_back(character)
-                else:
+                if self._joins.granted(character):
                     self._characters[character.guid] = character
-                    join.future.set_result(character)
             case CharacterJoinFailed():
-                self._receive_join_failed(event)
+                if not self._claims.refused(event):
+                    self._joins.refused(event)
             case LeaveRequested():
-                task = asyncio.create_task(self._leave_as_asked(event))
-                self._tasks.add(task)
-                task.add_done_callback(self._task_done)
-            case LogonAccepted():
-                if self._logon is not None and not self._logon.done():
-                    self._logon.set_result(event)
-            case LogonRefused():
-                if self._logon is not None and not self._logon.done():
-                    self._logon.set_exception(
-                        LogonError(
-                            f"world {self.world!r} was refused at {self.host}:{self.port}: "
-                            f"{event.reason}",
-                            event.status,
-                        )
-                    )
+                self._start(self._leave_as_asked(event), "leave")
 
-    def _receive_join_failed(self, event: CharacterJoinFailed) -> None:
-        join = self._joins.pop(event.character_guid, None)
-        known = event.reason in JoinFailure.__members__.values()
-        reason = JoinFailure(event.reason).sentence if known else f"reason {event.reason}"
-        if event.message:
-            reason = f"{reason} ({event.message})"
-        if join is not None and join.waiters:
-            join.future.set_exception(
-                JoinError(
-                    f"character {event.character_guid} could not be joined: {reason}",
-                    event.character_guid,
-                    event.reason,
-                )
-            )
+    def _tell(self, callback: Callable[..., object] | None, *about: object) -> None:
+        """Call what the game has set; what it raises is the game's, and logged."""
+        if callback is not None:
+            try:
+                callback(*about)
+            except Exception:
+                log.exception("a callback of the connector failed for %s", about)
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"mmoinv connector {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.warning("a character could not leave as asked: %s", task.exception())
+            log.error("%s failed", task.get_name(), exc_info=task.exception())
 
-    def _link_lost(self, reason: str) -> None:
-        """The connection is gone. What is pending stays pending, and says so."""
-        self._lost_reason = f"the link to the realm was lost: {reason}"
-        error = LinkError(self._lost_reason)
-        if self._logon is not None and not self._logon.done():
-            self._logon.set_exception(error)
-        with self._operations.lock:
-            if self._state is not ConnectorState.CONNECTED:
-                return
-            self._state = ConnectorState.LOST
-            self._operations.link_lost()
-        log.warning("%s; %s pending", self._lost_reason, self._operations.told())
-        self._fail_joins(error)
+    def _taking(self, verb: str) -> None:
+        """Raise unless operations are taken."""
+        if self._state in (ConnectorState.CONNECTED, ConnectorState.RECONNECTING):
+            return
+        reason = self._lost_reason or self._state.value
+        raise LinkError(
+            f"cannot {verb}: {reason}. Nothing was taken; of those taken before, "
+            f"{self._operations.told()} unanswered."
+        )
 
-    def _fail_joins(self, error: LinkError) -> None:
-        for join in self._joins.values():
-            if join.waiters:
-                join.future.set_exception(error)
-        self._joins.clear()
-
-    def _connected(self, verb: str) -> RealmServerLink:
-        if self._state is not ConnectorState.CONNECTED or self._link is None:
-            reason = self._lost_reason or self._state.value
-            raise LinkError(
-                f"cannot {verb}: {reason}. Nothing was taken; of those taken before, "
-                f"{self._operations.told()} unanswered."
-            )
-        return self._link
+    def _linked(self, verb: str) -> RealmServerLink:
+        """The link; raises if there is none at the moment."""
+        self._taking(verb)
+        if self._state is ConnectorState.RECONNECTING or self._uplink.link is None:
+            raise LinkError(f"cannot {verb}: {self._lost_reason}. It is sought again; try later.")
+        return self._uplink.link

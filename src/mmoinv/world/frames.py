@@ -4,6 +4,7 @@ One shape for protocol 4 (one packet, one answer) and protocol 3 (up to two of e
 packets of item changes; no socket, no queue.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,7 @@ class SentOperation:
     failed: bool = False
     saved_part: str = ""
     """Of protocol 3's two packets the one that is saved, though the other was refused."""
+    taken_s: float = field(default_factory=time.monotonic)
 
 
 def check_for_dialect(dialect: Dialect, changes: Sequence[CharacterChanges]) -> None:

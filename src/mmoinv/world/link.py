@@ -21,10 +21,15 @@ class RealmServerLink(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is there."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def flush(self) -> None:
         """Write what the link has to send."""
         data = self.wire.data_to_send()
-        if data and self._transport is not None and not self._transport.is_closing():
+        if data and self._transport is not None and self.is_open:
             self._transport.write(data)
 
     async def close(self) -> None:

@@ -9,9 +9,11 @@ import itertools
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from mmoinv.errors import MmoinvError, OperationPendingError
+from mmoinv.errors import LinkBusyError, MmoinvError, OperationPendingError
 from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcome
 from mmoinv.repository.operation import running_loop
 from mmoinv.wire import (
@@ -39,11 +41,27 @@ log = logging.getLogger("mmoinv.world")
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.05, 2.0
 
 
+class UnsavedOperation(NamedTuple):
+    """An operation that was taken and never answered. Unless it was ``sent``, it is not saved;
+    else it may or may not be."""
+
+    operation_id: int
+    character_guids: tuple[int, ...]
+    sent: bool
+
+    def __str__(self) -> str:
+        fate = "may or may not be saved" if self.sent else "not saved"
+        whom = ", ".join(map(str, self.character_guids))
+        return f"{self.operation_id:#x} of character {whom}, {fate}"
+
+
 class Operations:
     """All operations of one connector that were taken and not answered.
 
     ``characters`` is the connector's own table of joined characters, whose baselines follow
     the answers. ``lock`` guards everything that commits from other threads touch.
+    ``session_is_stale`` is called with the characters of an operation that was refused for a
+    session.
     """
 
     def __init__(
@@ -52,6 +70,7 @@ class Operations:
         dialect: Dialect,
         limit: int,
         world_server_id: int | None,
+        session_is_stale: Callable[[Sequence[int]], None],
     ) -> None:
         self.lock = threading.RLock()
         self.on_packet_sent: Callable[[int], object] | None = None
@@ -64,6 +83,11 @@ class Operations:
         self._node_epoch = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: RealmServerLink | None = None
+        self._session_is_stale = session_is_stale
+        self._is_over = False
+        """Nothing more will be answered."""
+        self._being_refused: set[int] = set()
+        """Characters whose commits are refused at this moment; a newer one must not overtake."""
         self._sending_planned = False
         self._idle: dict[int | None, list[asyncio.Future[None]]] = {}
 
@@ -79,27 +103,41 @@ class Operations:
         with self.lock:
             return list(self._pending)
 
+    def oldest_age_s(self) -> float:
+        """For how long the oldest of them has been waiting, 0 if there is none."""
+        with self.lock:
+            oldest = self._pending.oldest()
+            return 0.0 if oldest is None else time.monotonic() - oldest.token.taken_s
+
     # The link comes and goes
 
-    def open(self, link: RealmServerLink, node_epoch: int) -> None:
-        """The logon is done: operations get their ids from the node epoch and can be sent."""
+    def logged_on(self, node_epoch: int) -> None:
+        """Operations get their ids from the node epoch from now on; those that are pending keep
+        theirs."""
         self._loop = asyncio.get_running_loop()
-        self._link = link
+        first_time = self._node_epoch == 0
         self._node_epoch = node_epoch
-        if self._world_server_id is None:
+        if first_time and self._world_server_id is None:
             self._short_ids = ShortOperationIds(node_epoch)
 
-    def link_lost(self) -> None:
+    def open(self, link: RealmServerLink) -> None:
+        """The sessions are held: operations can be sent."""
+        self._link = link
+        self._plan_sending()
+
+    def link_lost(self, for_good: bool) -> None:
         """What was sent is pending still, and may be applied or not."""
         with self.lock:
             self._link = None
+            self._is_over = for_good
             self._pending.link_lost()
         self._wake_idle()
 
-    def abandon(self, reason: str) -> None:
+    def abandon(self, reason: str) -> list[UnsavedOperation]:
         """Nothing more will be answered: end every handle and say what is known."""
         with self.lock:
             self._link = None
+            self._is_over = True
             abandoned = self._pending.drop_all()
         for operation in abandoned:
             handle = operation.token.handle
@@ -115,6 +153,10 @@ class Operations:
                 )
             )
         self._wake_idle()
+        return [
+            UnsavedOperation(one.operation_id, one.character_guids, one.attempts > 0)
+            for one in abandoned
+        ]
 
     # Taking and sending
 
@@ -122,6 +164,12 @@ class Operations:
         """Take one operation; never blocks. `LinkBusyError` at the bound: nothing was taken."""
         guids = tuple(change.character_guid for change in changes)
         with self.lock:
+            if not self._being_refused.isdisjoint(guids):
+                raise LinkBusyError(
+                    f"an older operation of character {', '.join(map(str, guids))} is being "
+                    "refused at this moment: nothing was taken, its changes stay unsaved; commit "
+                    "again"
+                )
             if self._dialect.protocol == 4:
                 operation_id = self._node_epoch << 32 | next(self._numbers)
             else:
@@ -189,6 +237,11 @@ class Operations:
         verdict = CommitStatus(status) if known else CommitStatus.INTERNAL
         with self.lock:
             operation, behind = self._pending.answered(operation_id, verdict)
+            refused: set[int] = set()
+            if operation is not None and not verdict.is_success and not verdict.is_retryable:
+                for one in (operation, *behind):
+                    refused.update(one.character_guids)
+                self._being_refused |= refused
         if operation is None:
             log.warning("the realm answered operation %#x, which is not pending", operation_id)
             return
@@ -228,6 +281,10 @@ class Operations:
                         other.character_guids,
                     )
                 )
+            with self.lock:
+                self._being_refused -= refused
+            if verdict is CommitStatus.STALE_SESSION:
+                self._session_is_stale(guids)
         self._wake_idle()
         self._plan_sending()
 
@@ -275,7 +332,7 @@ class Operations:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._is_pending(character_guid):
-                    if self._link is None:
+                    if self._is_over:
                         return False
                     future: asyncio.Future[None] = loop.create_future()
                     self._idle.setdefault(character_guid, []).append(future)
@@ -293,8 +350,8 @@ class Operations:
     def _wake_idle(self) -> None:
         if not self._idle:
             return
-        open_ = self._link is not None
-        for guid in [guid for guid in self._idle if not (open_ and self._is_pending(guid))]:
+        over = self._is_over
+        for guid in [guid for guid in self._idle if over or not self._is_pending(guid)]:
             for future in self._idle.pop(guid):
                 if not future.done():
                     future.set_result(None)
