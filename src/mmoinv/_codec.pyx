@@ -30,7 +30,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from mmoinv import _codec_errors as errors
 from mmoinv import commits as _commits
@@ -1099,6 +1099,192 @@ def apply_changes(object before, object saves, object deletes):
         target += ITEM_SIZE
     memcpy(target, new + j * ITEM_SIZE, (new_count - j) * ITEM_SIZE)
     return result
+
+
+# The ledger
+
+
+cdef enum:
+    CHANGES_FORMAT = 1
+    BEFORE = 1
+    AFTER = 2
+    # Slot, what, and twice a mask with every field.
+    CHANGE_BYTES = 2 + 1 + 2 * (2 + 46)
+    VALUE_MASKS = 1 << 9
+
+
+cdef inline uint8_t* pack_values(
+    uint8_t* at, const uint8_t* record, const uint8_t* known
+) noexcept nogil:
+    """A mask of the fields that differ from ``known``, and their values."""
+    cdef uint8_t* mask_at = at
+    cdef uint16_t mask = 0
+    cdef int field, bit = 0
+    at += 2
+    for field in range(10):
+        if field == 1:
+            continue
+        if memcmp(record + FIELD_OFFSETS[field], known + FIELD_OFFSETS[field],
+                  FIELD_SIZES[field]):
+            mask |= <uint16_t>(1 << bit)
+            memcpy(at, record + FIELD_OFFSETS[field], FIELD_SIZES[field])
+            at += FIELD_SIZES[field]
+        bit += 1
+    write16(mask_at, mask)
+    return at
+
+
+def pack_changes(object before, object after, object counts):
+    """Changes of slots as the ledger keeps them: one bytes object for each of ``counts`` (u64),
+    which packs so many of the pairs ``before[i]``, ``after[i]``.
+
+    Both are `INVENTORY_ITEM`; where nothing was, or is, the record has entry 0. A pair is of one
+    slot. Format: u8 1; then for each pair u16 slot, u8 what there is (1 before, 2 after), and for
+    either of these a u16 mask of fields and their values, in the order of the record without the
+    slot: of before those that are not 0, of after those that differ from before.
+    """
+    cdef uint8_t[48] nothing
+    cdef const uint8_t* old
+    cdef const uint8_t* new
+    cdef const uint8_t* sizes
+    cdef uint8_t* memory = NULL
+    cdef uint8_t* at
+    cdef Py_ssize_t room = 0, pairs, row, _i
+    cdef uint64_t count, left
+    cdef int what
+    cdef list rows = []
+    check_array("before", before, INVENTORY_ITEM)
+    check_array("after", after, INVENTORY_ITEM)
+    check_array("counts", counts, VERSION)
+    if COPY_SHARED:
+        before = copy_of(before, INVENTORY_ITEM, ITEM_SIZE, length_of(before))
+        after = copy_of(after, INVENTORY_ITEM, ITEM_SIZE, length_of(after))
+        counts = copy_of(counts, VERSION, 8, length_of(counts))
+    memset(nothing, 0, sizeof(nothing))
+    old, new, sizes = data_of(before), data_of(after), data_of(counts)
+    pairs = length_of(before)
+    left = pairs
+    for row in range(length_of(counts)):
+        count = read64(sizes + 8 * row)
+        if count > left:
+            raise errors.changes_apart()
+        left -= count
+        room = max(room, <Py_ssize_t>count)
+    if left or length_of(after) != pairs:
+        raise errors.changes_apart()
+    memory = <uint8_t*>PyMem_Malloc(1 + room * CHANGE_BYTES)
+    if memory == NULL:
+        raise MemoryError
+    try:
+        for row in range(length_of(counts)):
+            at = memory
+            at[0] = CHANGES_FORMAT
+            at += 1
+            for _i in range(<Py_ssize_t>read64(sizes + 8 * row)):
+                what = BEFORE * (read32(old) != 0) | AFTER * (read32(new) != 0)
+                if what == 0 or (what == 3 and read16(old + 4) != read16(new + 4)):
+                    raise errors.no_change()
+                memcpy(at, (new if what & AFTER else old) + 4, 2)
+                at[2] = <uint8_t>what
+                at += 3
+                if what & BEFORE:
+                    at = pack_values(at, old, nothing)
+                if what & AFTER:
+                    at = pack_values(at, new, old if what & BEFORE else nothing)
+                old += ITEM_SIZE
+                new += ITEM_SIZE
+            rows.append(PyBytes_FromStringAndSize(<char*>memory, at - memory))
+    finally:
+        PyMem_Free(memory)
+    return rows
+
+
+cdef Py_ssize_t scan_changes(const uint8_t* data, Py_ssize_t size) except -1:
+    """How many changes there are; every byte is accounted for."""
+    cdef Py_ssize_t at = 1, pairs = 0
+    cdef int what, part, field, bit
+    cdef uint16_t mask
+    cdef bint has_entry
+    need("format of the changes", 0, 1, size)
+    if data[0] != CHANGES_FORMAT:
+        raise errors.changes_format(data[0])
+    while at < size:
+        need("slot of a change", at, 3, size)
+        what = data[at + 2]
+        if what < 1 or what > 3:
+            raise errors.changes_what(what)
+        at += 3
+        has_entry = False
+        for part in (BEFORE, AFTER):
+            if not what & part:
+                continue
+            need("mask of a change", at, 2, size)
+            mask = read16(data + at)
+            if mask >= VALUE_MASKS:
+                raise errors.changes_mask(mask)
+            at += 2
+            bit = 0
+            for field in range(10):
+                if field == 1:
+                    continue
+                if mask >> bit & 1:
+                    need("value of a change", at, FIELD_SIZES[field], size)
+                    if field == 0:
+                        has_entry = read32(data + at) != 0
+                    at += FIELD_SIZES[field]
+                bit += 1
+            if not has_entry:
+                raise errors.changes_mask(mask)
+        pairs += 1
+    return pairs
+
+
+cdef inline Py_ssize_t unpack_values(
+    uint8_t* record, const uint8_t* data, Py_ssize_t at
+) noexcept nogil:
+    cdef uint16_t mask = read16(data + at)
+    cdef int field, bit = 0
+    at += 2
+    for field in range(10):
+        if field == 1:
+            continue
+        if mask >> bit & 1:
+            memcpy(record + FIELD_OFFSETS[field], data + at, FIELD_SIZES[field])
+            at += FIELD_SIZES[field]
+        bit += 1
+    return at
+
+
+def unpack_changes(object packed):
+    """The inverse of `pack_changes` for one row: (before, after). `FramingError`
+    if it is none."""
+    cdef Bytes held = Bytes(packed)
+    cdef const uint8_t* data = held.data
+    cdef Py_ssize_t pairs = scan_changes(data, held.size)
+    cdef Py_ssize_t at = 1, _pair
+    cdef cnp.ndarray before = new_array(INVENTORY_ITEM, ITEM_SIZE, pairs)
+    cdef cnp.ndarray after = new_array(INVENTORY_ITEM, ITEM_SIZE, pairs)
+    cdef uint8_t* old = <uint8_t*>cnp.PyArray_DATA(before)
+    cdef uint8_t* new = <uint8_t*>cnp.PyArray_DATA(after)
+    cdef int what
+    memset(old, 0, pairs * ITEM_SIZE)
+    memset(new, 0, pairs * ITEM_SIZE)
+    for _pair in range(pairs):
+        what = data[at + 2]
+        if what & BEFORE:
+            memcpy(old + 4, data + at, 2)
+        if what & AFTER:
+            memcpy(new + 4, data + at, 2)
+        at += 3
+        if what & BEFORE:
+            at = unpack_values(old, data, at)
+        if what & AFTER:
+            if what & BEFORE:
+                memcpy(new, old, ITEM_SIZE)
+            at = unpack_values(new, data, at)
+        old += ITEM_SIZE
+        new += ITEM_SIZE
+    return before, after
 
 
 # Frames

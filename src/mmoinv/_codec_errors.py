@@ -176,3 +176,33 @@ def bad_value(what: str, offset: int, value: int) -> FramingError:
 def not_utf8(what: str, offset: int) -> FramingError:
     """Text that is not UTF-8."""
     return FramingError(f"{what} at byte {offset} is not UTF-8", offset)
+
+
+def changes_apart() -> RecordError:
+    """Columns of changes that do not fit together."""
+    return RecordError(
+        "before and after must have the same length, and counts must add up to it; nothing was "
+        "packed"
+    )
+
+
+def no_change() -> RecordError:
+    """A pair of records that is no change of a slot."""
+    return RecordError(
+        "a change has a record before or after, and both in the same slot; nothing was packed"
+    )
+
+
+def changes_format(form: int) -> FramingError:
+    """Packed changes of another format."""
+    return FramingError(f"packed changes of format {form} are not known")
+
+
+def changes_what(what: int) -> FramingError:
+    """A change that neither adds, changes nor removes."""
+    return FramingError(f"a packed change says {what} where 1 to 3 is possible")
+
+
+def changes_mask(mask: int) -> FramingError:
+    """A mask with bits that no field has, or a record without an entry."""
+    return FramingError(f"a packed change has the mask {mask:#x}, which no record can have")

@@ -288,6 +288,91 @@ def apply_changes(before: Batch, saves: Batch, deletes: Slots) -> Batch:
     return np.frombuffer(joined, INVENTORY_ITEM).copy()
 
 
+# The ledger
+
+CHANGES_FORMAT = 1
+BEFORE, AFTER = 1, 2
+_VALUES = [field for field in WIDE.fields if field.name != "slot"]
+
+
+def pack_changes(before: Batch, after: Batch, counts: npt.NDArray[np.uint64]) -> list[bytes]:
+    """Changes of slots as the ledger keeps them: one bytes object for each of ``counts`` (u64),
+    which packs so many of the pairs ``before[i]``, ``after[i]``.
+
+    Both are `INVENTORY_ITEM`; where nothing was, or is, the record has entry 0. A pair is of one
+    slot. Format: u8 1; then for each pair u16 slot, u8 what there is (1 before, 2 after), and for
+    either of these a u16 mask of fields and their values, in the order of the record without the
+    slot: of before those that are not 0, of after those that differ from before.
+    """
+    _array("before", before, INVENTORY_ITEM)
+    _array("after", after, INVENTORY_ITEM)
+    _array("counts", counts, np.dtype(np.uint64))
+    if not len(before) == len(after) == sum(counts.tolist()):
+        raise errors.changes_apart()
+    rows, at = [], 0
+    for count in counts.tolist():
+        row = bytearray([CHANGES_FORMAT])
+        for old, new in zip(before[at : at + count], after[at : at + count], strict=True):
+            row += _packed_change(old, new)
+        at += count
+        rows.append(bytes(row))
+    return rows
+
+
+def _packed_change(old: np.void, new: np.void) -> bytes:
+    what = BEFORE * bool(old["entry"]) | AFTER * bool(new["entry"])
+    slot = int((new if what & AFTER else old)["slot"])
+    if not what or (what == BEFORE | AFTER and int(old["slot"]) != slot):
+        raise errors.no_change()
+    packed = struct.pack("<HB", slot, what)
+    known = {field.name: 0 for field in _VALUES}
+    for bit, record in ((BEFORE, old), (AFTER, new)):
+        if not what & bit:
+            continue
+        mask, values = 0, b""
+        for place, field in enumerate(_VALUES):
+            value = int(record[field.name])
+            if value != known[field.name]:
+                mask |= 1 << place
+                values += value.to_bytes(field.size, "little")
+                known[field.name] = value
+        packed += struct.pack("<H", mask) + values
+    return packed
+
+
+def unpack_changes(packed: Any) -> tuple[Batch, Batch]:
+    """The inverse of `pack_changes` for one row: (before, after). `FramingError`
+    if it is none."""
+    reader = _Reader(_bytes(packed))
+    (form,) = reader.unpack("<B", "format of the changes")
+    if form != CHANGES_FORMAT:
+        raise errors.changes_format(form)
+    pairs = []
+    while reader.offset < reader.end:
+        slot, what = reader.unpack("<HB", "slot of a change")
+        if what not in (BEFORE, AFTER, BEFORE | AFTER):
+            raise errors.changes_what(what)
+        known = {field.name: 0 for field in WIDE.fields}
+        pair = np.zeros(2, INVENTORY_ITEM)
+        for place, bit in enumerate((BEFORE, AFTER)):
+            if not what & bit:
+                continue
+            (mask,) = reader.unpack("<H", "mask of a change")
+            if mask >> len(_VALUES):
+                raise errors.changes_mask(mask)
+            for number, field in enumerate(_VALUES):
+                if mask >> number & 1:
+                    value = reader.take(field.size, "value of a change")
+                    known[field.name] = int.from_bytes(value, "little")
+            known["slot"] = slot
+            pair[place] = tuple(known[field.name] for field in WIDE.fields)
+            if not known["entry"]:
+                raise errors.changes_mask(mask)
+        pairs.append(pair)
+    joined = np.concatenate(pairs) if pairs else np.empty(0, INVENTORY_ITEM)
+    return joined[0::2].copy(), joined[1::2].copy()
+
+
 # Reading and writing bytes
 
 

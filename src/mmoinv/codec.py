@@ -59,8 +59,10 @@ if TYPE_CHECKING:
         encode_operation_results,
         encode_save_inventory_items,
         narrow,
+        pack_changes,
         sort_by_slot,
         split_frames,
+        unpack_changes,
         validate_batch,
         widen,
     )
@@ -88,8 +90,10 @@ __all__ = [
     "encode_operation_results",
     "encode_save_inventory_items",
     "narrow",
+    "pack_changes",
     "sort_by_slot",
     "split_frames",
+    "unpack_changes",
     "validate_batch",
     "widen",
 ]
