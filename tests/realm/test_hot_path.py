@@ -15,6 +15,7 @@ from mmoinv.records import SLOT, Batch, InventoryItemData, batch_of
 from mmoinv.stores import CommitEntry
 from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.group import Stage, write_stage
+from mmoinv.stores.part import Rules
 from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, Look, Places, Seen, Sessions, Write
 from mmoinv.wire import RealmLink
 from mmoinv.wire.link import LinkState
@@ -74,7 +75,7 @@ def test_answers_are_one_bytes_object() -> None:
 def test_a_group_is_judged_and_laid_out_in_arrays() -> None:
     def judged(data: bytes) -> Any:
         commits, _ = codec.decode_commits(data)
-        stage = Stage([CommitEntry(1, commits)], CommittedInventories(0))
+        stage = Stage([CommitEntry(1, commits)], CommittedInventories(0), Rules(keeps_ledger=False))
         steps = write_stage(stage, lambda count: np.zeros(count, np.uint64))
         look = next(steps)
         assert isinstance(look, Look)

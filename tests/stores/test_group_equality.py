@@ -1,6 +1,7 @@
 """A group has the outcome of its operations run one at a time, and of a model in plain Python."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmoinv.commits import CommitFlags, Commits, OperationKind
+from mmoinv.commits import CommitFlags, Commits, CurrencyDelta, OperationKind
 from mmoinv.conformance.operations import (
     OTHER_WORLD,
     WORLD,
@@ -34,8 +35,13 @@ STARTING = {guid: {23: 10 * n + 1, 24: 10 * n + 2} for n, guid in enumerate(CHAR
 MINTED_FROM = 99 << 32
 
 
+Participant = tuple[int, int, int, dict[int, int], list[int], dict[int, int]]
+STARTING_MONEY = {1: 3, 2: 2**63 - 3}
+
+
 class Change(NamedTuple):
-    """One operation as drawn: participants are (character, epoch, slip, slot to guid, deletes)."""
+    """One operation as drawn: participants are (character, epoch, slip, slot to guid, deletes,
+    currency to amount)."""
 
     number: int
     world: int
@@ -44,7 +50,7 @@ class Change(NamedTuple):
     repeated: bool
     fault: Fault
     old: str
-    participants: list[tuple[int, int, int, dict[int, int], list[int]]]
+    participants: list[Participant]
 
 
 slots = st.integers(23, 26)
@@ -53,7 +59,7 @@ mostly = lambda usual, *others: st.sampled_from([usual] * 9 + list(others))  # n
 
 
 @st.composite
-def participants(draw: st.DrawFn) -> tuple[int, int, int, dict[int, int], list[int]]:
+def participants(draw: st.DrawFn) -> Participant:
     saves = draw(st.dictionaries(slots, guids, max_size=3))
     deletes = draw(st.lists(slots.filter(lambda slot: slot not in saves), unique=True, max_size=2))
     return (
@@ -62,6 +68,11 @@ def participants(draw: st.DrawFn) -> tuple[int, int, int, dict[int, int], list[i
         draw(mostly(0, 1)),
         saves,
         deletes,
+        draw(
+            st.dictionaries(
+                st.integers(1, 3), st.one_of(st.integers(-4, 4), st.just(-(2**63))), max_size=2
+            )
+        ),
     )
 
 
@@ -93,7 +104,7 @@ def operations(drawn: list[Change], base: int) -> list[CommitEntry]:
     entries = []
     for index, change in enumerate(drawn):
         parts = []
-        for guid, epoch, slip, saves, deletes in change.participants:
+        for guid, epoch, slip, saves, deletes, money in change.participants:
             parts.append(
                 changes(
                     guid,
@@ -101,10 +112,11 @@ def operations(drawn: list[Change], base: int) -> list[CommitEntry]:
                     deletes=() if change.replace else deletes,
                     epoch=epoch,
                     version=versions[guid] + slip,
+                    currencies=tuple(CurrencyDelta(*one) for one in money.items()),
                 )
             )
             versions[guid] += 1
-        guid, epoch, _, saves, deletes = change.participants[0]
+        guid, epoch, _, saves, deletes, _ = change.participants[0]
         # A link of protocol 3 gives each packet an id of its own.
         own = base + 100 + index
         commits: Commits
@@ -135,7 +147,11 @@ async def prepare(store: Store, base: int) -> None:
                 *(
                     commit(
                         base + 900 + n,
-                        changes(guid, *(item(s, g, entry=100 + g % 3) for s, g in slots.items())),
+                        changes(
+                            guid,
+                            *(item(s, g, entry=100 + g % 3) for s, g in slots.items()),
+                            currencies=tuple(CurrencyDelta(*m) for m in STARTING_MONEY.items()),
+                        ),
                     )
                     for n, (guid, slots) in enumerate(STARTING.items())
                 )
@@ -160,7 +176,37 @@ async def state(store: Store) -> list[Any]:
     owners, items = await store.read_inventories(0, 2**64 - 1)
     items["item_guid"][items["item_guid"] >= MINTED_FROM] = MINTED_FROM
     sessions = [await store.read_session(guid) for guid in CHARACTERS]
-    return [owners.tolist(), items.tolist(), sessions]
+    money = [await store.read_wallet(guid) for guid in CHARACTERS]
+    return [owners.tolist(), items.tolist(), sessions, money]
+
+
+async def history(store: Store) -> list[Any]:
+    """The ledger without its times; every row follows from the one before, and the last ones are
+    what is stored."""
+    rows: list[Any] = []
+    for guid in CHARACTERS:
+        held: dict[int, Any] = {}
+        money: dict[int, int] = {}
+        entries = await store.read_ledger(guid)
+        assert [entry.version for entry in entries] == list(range(1, len(entries) + 1))
+        for one in entries:
+            for before, after in zip(one.before.tolist(), one.after.tolist(), strict=True):
+                slot = (after if after[0] else before)[1]
+                assert held.pop(slot, (0,) * 10) == before
+                if after[0]:
+                    held[slot] = after
+            for currency, amount, balance in one.money.tolist():
+                assert money.get(currency, 0) + amount == balance
+                money[currency] = balance
+            arrays = (one.before, one.after, one.money, one.partners)
+            rows.append([*one[:3], *one[4:6], *(array.tolist() for array in arrays)])
+        session = await store.read_session(guid)
+        assert session is not None
+        assert session.version == len(entries)
+        stored = (await store.read_items(guid)).tolist()
+        assert [held[slot] for slot in sorted(held)] == stored
+        assert money == await store.read_wallet(guid)
+    return rows
 
 
 @pytest.fixture(
@@ -238,6 +284,9 @@ def test_a_group_equals_one_at_a_time(
         alone = [plain(await single.write_group([one], minter))[0] for one in entries]
         assert grouped == alone
         assert await state(group) == await state(single)
+        histories = [await history(store) for store in (group, single)]
+        if not any(change.old for change in drawn):
+            assert histories[0] == histories[1]
         if not any(change.old for change in drawn):
             assert grouped == model(entries)
 
@@ -248,6 +297,7 @@ def model(entries: list[CommitEntry]) -> list[tuple[list[int], list[int]]]:
     """The rules of protocol 4, for one operation at a time, with dictionaries."""
     versions = dict.fromkeys(CHARACTERS, 1)
     items = {(guid, slot): g for guid, slots in STARTING.items() for slot, g in slots.items()}
+    money = {guid: dict(STARTING_MONEY) for guid in CHARACTERS}
     applied = set()
     answers = []
     for one in entries:
@@ -256,11 +306,17 @@ def model(entries: list[CommitEntry]) -> list[tuple[list[int], list[int]]]:
         participants = one.commits.participants
         owners = participants["character_guid"].tolist()
         touched, saved = set(), {}
+        deltas = {}
         for participant in participants:
             guid = int(participant["character_guid"])
             start = int(participant["first_item"])
             for record in one.commits.items[start : start + int(participant["item_count"])]:
                 saved[guid, int(record["slot"])] = int(record["item_guid"])
+            start = int(participant["first_currency"])
+            for currency, amount in one.commits.currencies[
+                start : start + int(participant["currency_count"])
+            ].tolist():
+                deltas[guid, currency] = amount
             start = int(participant["first_delete"])
             touched |= {
                 (guid, slot)
@@ -272,14 +328,25 @@ def model(entries: list[CommitEntry]) -> list[tuple[list[int], list[int]]]:
         if operation["flags"] & CommitFlags.REPLACE:
             touched |= {key for key in items if key[0] in owners}
         rest = {guid for key, guid in items.items() if key not in touched}
+        after = {key: money[key[0]].get(key[1], 0) + delta for key, delta in deltas.items()}
+        sums = Counter(100 + guid % 3 for guid in saved.values())
+        sums.subtract(100 + guid % 3 for key, guid in items.items() if key in touched)
+        for (_, currency), delta in deltas.items():
+            sums[currency] += delta
         if int(operation["operation_id"]) in applied:
             status = 1
-        elif operation["fault"] or operation["flags"] & CommitFlags.CONSERVE:
+        elif operation["fault"]:
             status = 4
         elif one.world_id != WORLD or (participants["session_epoch"] != 1).any():
             status = 2
         elif [versions[guid] for guid in owners] != participants["expected_version"].tolist():
             status = 3
+        elif operation["flags"] & CommitFlags.CONSERVE and any(sums.values()):
+            status = 5
+        elif min(after.values(), default=0) < 0:
+            status = 9
+        elif max(after.values(), default=0) > 2**63 - 1:
+            status = 4
         elif len(set(saved.values())) < len(saved) or rest & set(saved.values()):
             status = 10
         else:
@@ -288,5 +355,7 @@ def model(entries: list[CommitEntry]) -> list[tuple[list[int], list[int]]]:
             items = {key: guid for key, guid in items.items() if key not in touched} | saved
             for guid in owners:
                 versions[guid] += 1
+            for (guid, currency), balance in after.items():
+                money[guid][currency] = balance
         answers.append(([status], [versions[guid] for guid in owners]))
     return answers

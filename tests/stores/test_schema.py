@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from mmoinv.commits import CurrencyDelta
 from mmoinv.conformance.operations import changes, commit, item, joined, run
 from mmoinv.errors import SchemaVersionError
 from mmoinv.stores import schema, store_for
@@ -56,7 +57,7 @@ def test_the_code_speaks_the_newest_version() -> None:
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("0001", "mmoinv db upgrade"), ("0003", "newer mmoinv"), ("what", "newer mmoinv")],
+    [("0001", "mmoinv db upgrade"), ("0004", "newer mmoinv"), ("what", "newer mmoinv")],
 )
 async def test_another_version_is_refused_and_left_alone(
     path: Path, version: str, said: str
@@ -80,8 +81,8 @@ async def test_up_and_down_and_up_again(database_url: str) -> None:
         assert await store.schema() == (State.EMPTY, "")
     async with store:
         await store.add_world("world-1", "verifier")
-    assert await store.schema() == (State.CURRENT, "0002")
-    assert await store.downgrade("0001") == (State.CURRENT, "0002")
+    assert await store.schema() == (State.CURRENT, "0003")
+    assert await store.downgrade("0001") == (State.CURRENT, "0003")
     with pytest.raises(SchemaVersionError, match="mmoinv db upgrade"):
         await store.open()
     assert await store.schema() == (State.OLDER, "0001")
@@ -92,7 +93,20 @@ async def test_up_and_down_and_up_again(database_url: str) -> None:
         assert await store.find_world("world-1") == (1, "verifier")
 
 
-@pytest.mark.parametrize("version", ["0000", "base", "0003", ""])
+async def test_money_and_history_are_not_lost_on_the_way_down(database_url: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    async with store:
+        await joined(store, 7)
+        await run(store, commit(1, changes(7, item(23, 1), currencies=(CurrencyDelta(1, 5),))))
+    with pytest.raises(SchemaVersionError, match="character_wallet, and it has rows"):
+        await store.downgrade("0002")
+    async with store:
+        assert await store.read_wallet(7) == {1: 5}
+        assert len(await store.read_ledger(7)) == 1
+
+
+@pytest.mark.parametrize("version", ["0000", "base", "0004", ""])
 async def test_there_is_no_way_further_down(database_url: str, version: str) -> None:
     store = store_for(database_url)
     assert isinstance(store, SqlStore)

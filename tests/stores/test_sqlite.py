@@ -125,7 +125,12 @@ async def test_statements_find_their_rows_by_an_index(path: Path, bulk: Bulk, ro
             f"EXPLAIN QUERY PLAN {bulk.text(rows)}", [1] * rows * bulk.columns
         ).fetchall()
     steps = [text for *_, text in plan]
-    tables = ("character_inventory", "character_session", "applied_operation")
+    tables = (
+        "character_inventory",
+        "character_session",
+        "applied_operation",
+        "character_wallet",
+    )
     ours = [step for step in steps if any(table in step for table in tables)]
     assert ours
     assert all(step.startswith("SEARCH") for step in ours), steps
@@ -367,7 +372,7 @@ async def test_what_has_not_changed_is_not_written(path: Path, replace: bool) ->
     before = await store._read(raw(lambda c: c.total_changes))
     items[3] = item(259, 259, stack=5)
     assert await run(store, commit(2, changes(7, *items, version=1), replace=replace)) == [(0, [2])]
-    # The record, the session and the applied operation.
-    assert await store._read(raw(lambda c: c.total_changes)) - before == 3
+    # The record, the session, the applied operation and its row in the ledger.
+    assert await store._read(raw(lambda c: c.total_changes)) - before == 4
     assert (await stored(store, 7))[259] == (100, 5, 259)
     await store.close()

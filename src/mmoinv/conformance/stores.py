@@ -242,6 +242,94 @@ class StoreConformance:
         assert await stored(store, 7) == {23: (100, 1, 1)}
         assert await stored(store, 8) == {}
 
+    async def test_items_and_money_change_hands_together(self, store: Store) -> None:
+        await joined(store, 7, 8)
+        await run(
+            store,
+            commit(1, changes(7, item(23, 1, stack=20))),
+            commit(2, changes(8, currencies=(CurrencyDelta(1, 500),))),
+        )
+
+        def sale(operation: int, price: int, paid: int, given: int = 5) -> Commits:
+            return commit(
+                operation,
+                changes(
+                    7,
+                    item(23, 1, stack=20 - given),
+                    version=1,
+                    currencies=(CurrencyDelta(1, price),),
+                ),
+                changes(
+                    8,
+                    item(30, 2, stack=5),
+                    version=1,
+                    currencies=(CurrencyDelta(1, -paid),),
+                ),
+                conserve=True,
+            )
+
+        refused = await run(store, sale(3, 501, 501), sale(4, 100, 99), sale(5, 100, 100, 4))
+        assert refused == [(9, [1, 1]), (5, [1, 1]), (5, [1, 1])]
+        assert await store.read_wallet(7) == {}
+        assert await run(store, sale(6, 500, 500)) == [(0, [2, 2])]
+        assert await store.read_wallet(7) == {1: 500}
+        assert await store.read_wallet(8) == {1: 0}
+        assert await stored(store, 7) == {23: (100, 15, 1)}
+        assert await stored(store, 8) == {30: (100, 5, 2)}
+        (outcome,) = await store.write_group([JoinEntry(7, WORLD, NONCE)])
+        assert isinstance(outcome, JoinOutcome)
+        assert outcome.balances == {1: 500}
+
+    async def test_a_balance_has_its_limits(self, store: Store) -> None:
+        await joined(store, 7)
+        most = 2**63 - 1
+
+        def pay(operation: int, *deltas: tuple[int, int], version: int = 1) -> Commits:
+            money = tuple(CurrencyDelta(*delta) for delta in deltas)
+            return commit(operation, changes(7, version=version, currencies=money))
+
+        results = await run(
+            store,
+            pay(1, (1, most - 1), (65535, 1), version=0),
+            pay(2, (1, 2)),
+            pay(3, (1, most)),
+            pay(4, (65535, -2)),
+            pay(5, (2, -(2**63))),
+            pay(6, (2, 1), (2, 1)),
+            pay(7, *((n, 1) for n in range(2, 255))),
+            pay(8, (300, 1), version=2),
+            pay(9, (300, 1), (301, 1), version=2),
+        )
+        assert [status for status, _ in results] == [0, 4, 4, 9, 9, 4, 0, 4, 4]
+        wallet = await store.read_wallet(7)
+        assert wallet == {1: most - 1, 65535: 1} | dict.fromkeys(range(2, 255), 1)
+
+    async def test_the_ledger_says_what_was_before_and_after(self, store: Store) -> None:
+        guid = 2**64 - 2
+        await joined(store, guid, 8)
+        await run(store, commit(2**63 + 1, changes(guid, item(23, 1, stack=5), item(24, 2))))
+        gift = commit(
+            2**63 + 2,
+            changes(guid, item(23, 1, stack=4), deletes=[24], version=1),
+            changes(8, item(30, 2), currencies=(CurrencyDelta(3, 7),)),
+        )
+        await run(store, gift)
+        first, second = await store.read_ledger(guid)
+        assert first[:3] == (guid, 1, 2**63 + 1)
+        assert first.before["entry"].tolist() == [0, 0]
+        assert first.after["stack_count"].tolist() == [5, 1]
+        assert second.world_id == WORLD
+        assert second.before["slot"].tolist() == [23, 24]
+        assert second.before["stack_count"].tolist() == [5, 1]
+        assert second.after["stack_count"].tolist() == [4, 0]
+        assert second.partners.tolist() == [(8, 1)]
+        (given,) = await store.read_ledger(8)
+        assert given.after.tolist() == item(30, 2).as_batch().tolist()
+        assert given.money.tolist() == [(3, 7, 7)]
+        assert given.partners.tolist() == [(guid, 2)]
+        assert [one.version for one in await store.read_ledger(guid, 2)] == [2]
+        assert [one.version for one in await store.read_ledger(guid, limit=1)] == [1]
+
     async def test_an_empty_operation_is_an_operation(self, store: Store) -> None:
         await joined(store, 7)
         assert await run(store, commit(1, changes(7))) == [(0, [1])]
@@ -309,22 +397,22 @@ class StoreConformance:
                     commit(2, changes(7, epoch=4)),
                     commit(3, changes(7, version=6)),
                     commit(4, changes(7, item(23, 55))),
-                    commit(5, changes(7), conserve=True),
-                    commit(6, changes(7, currencies=(CurrencyDelta(1, 5),))),
+                    commit(5, changes(7, item(24, 5)), conserve=True),
+                    commit(6, changes(7, currencies=(CurrencyDelta(1, -5),))),
                     commit(7, changes(7), fault=Fault.NO_PARTICIPANT),
                     commit(8, changes(7, item(23, 1), item(24, 1))),
                 )
             ]
         )
         assert isinstance(outcome, CommitOutcome)
-        assert outcome.statuses.tolist() == [2, 3, 10, 4, 4, 4, 10]
+        assert outcome.statuses.tolist() == [2, 3, 10, 5, 9, 4, 10]
         said = outcome.messages
         assert "character 7" in said[0]
         assert "epoch 4" in said[0]
         assert "version 6" in said[1]
         assert "guid 55 is in slot 30 of character 8" in said[2]
-        assert "not yet supported" in said[3]
-        assert "not yet supported" in said[4]
+        assert "of entry 100 there would be 1 more than before" in said[3]
+        assert "character 7 has 0 of currency 1, and 5 are to be taken" in said[4]
         assert Fault.NO_PARTICIPANT.sentence in said[5]
         assert "guid 1 is saved twice" in said[6]
         assert all("nothing was saved" in message for message in said.values())

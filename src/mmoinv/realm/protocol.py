@@ -7,11 +7,12 @@ neither what a commit means nor how it is stored.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from mmoinv import codec
 from mmoinv.commits import CURRENCY, Commits
@@ -40,9 +41,12 @@ from mmoinv.wire import (
 
 log = logging.getLogger("mmoinv.realm")
 
-NO_CURRENCIES = np.empty(0, CURRENCY)
 MAX_MESSAGE = 1000
 """Characters of a reason that is sent to a world; the realm's log has all of it."""
+
+
+def _currencies(balances: Mapping[int, int]) -> npt.NDArray[np.void]:
+    return np.array(sorted(balances.items()), CURRENCY)
 
 
 @dataclass
@@ -169,7 +173,7 @@ class WorldServerLink(asyncio.Protocol):
                             result.epoch,
                             result.version,
                             result.items,
-                            NO_CURRENCIES,
+                            _currencies(result.balances),
                         )
                     )
                     return True

@@ -80,12 +80,14 @@ class CommitOutcome(NamedTuple):
 
 class JoinOutcome(NamedTuple):
     """The session is granted. ``items`` is a slot-sorted `INVENTORY_ITEM` batch; ``set_aside``
-    counts the stored rows that could not be read and were moved out of the way."""
+    counts the stored rows that could not be read and were moved out of the way; ``balances`` are
+    by currency."""
 
     epoch: int
     version: int
     items: Batch
     set_aside: int = 0
+    balances: Mapping[int, int] = {}
 
 
 class JoinRefused(NamedTuple):

@@ -27,7 +27,7 @@ from mmoinv.stores.entries import (
     Outcome,
     Verdict,
 )
-from mmoinv.stores.part import Mask, Part
+from mmoinv.stores.part import RULES, Mask, Part, Rules
 from mmoinv.stores.steps import NO_GUIDS, Look, Seen, Write
 
 Steps = Generator[Look | Write, Seen | None, None]
@@ -46,9 +46,15 @@ class Stage:
     are filled by `write_stage`.
     """
 
-    def __init__(self, entries: Iterable[CommitEntry], committed: CommittedInventories) -> None:
+    def __init__(
+        self,
+        entries: Iterable[CommitEntry],
+        committed: CommittedInventories,
+        rules: Rules = RULES,
+    ) -> None:
         entries = list(entries)
         self.committed = committed
+        self.rules = rules
         counts = [len(entry.commits.operations) for entry in entries]
         self.commits: Commits = join_commits([entry.commits for entry in entries])
         self.world_ids: npt.NDArray[np.int64] = np.repeat(
@@ -91,6 +97,7 @@ def write_entries(
     mint_guids: MintGuids,
     committed: CommittedInventories,
     trusts_new_guids: bool = False,
+    rules: Rules = RULES,
 ) -> GroupSteps:
     """One group: the outcome of each entry, in order. Adjacent commits are one stage.
 
@@ -104,7 +111,8 @@ def write_entries(
     outcomes: list[Outcome] = []
     for kind, run in groupby(entries, type):
         if kind is CommitEntry:
-            stage = Stage((entry for entry in run if isinstance(entry, CommitEntry)), committed)
+            commits = (entry for entry in run if isinstance(entry, CommitEntry))
+            stage = Stage(commits, committed, rules)
             yield from write_stage(stage, mint_guids, trusts_new_guids)
             outcomes.extend(stage.outcomes())
         elif kind is JoinEntry:
@@ -188,6 +196,7 @@ def _write_part(
         stage.world_ids[start:stop],
         stage.carries_flags[start:stop],
         stage.committed,
+        stage.rules,
     )
     seen = yield part.look()
     assert seen is not None

@@ -5,7 +5,7 @@ written; what has not changed is not. Pure numpy; the order of steps is in
 `mmoinv.stores.group`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
 from mmoinv.stores.committed import NOBODY, CommittedInventories
 from mmoinv.stores.completion import complete_items
 from mmoinv.stores.entries import MintGuids, Verdict
+from mmoinv.stores.history import ledger_rows
+from mmoinv.stores.money import MAX_BALANCE, Money
 from mmoinv.stores.steps import (
     NO_GUIDS,
     Look,
@@ -30,11 +32,21 @@ from mmoinv.stores.steps import (
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-UNSUPPORTED = "currencies and CONSERVE are not yet supported by this realm; nothing was saved"
 NOT_SAVED = "nothing was saved"
 WHOLE_FROM_ITEMS = 12
 """From so many saved records on, all that is stored of the character is read first: what has
 not changed then need not be written."""
+
+
+class Rules(NamedTuple):
+    """What holds for all operations of a store. ``max_balance`` of each currency; with
+    ``keeps_ledger`` what is written is noted in the ledger too."""
+
+    max_balance: int = MAX_BALANCE
+    keeps_ledger: bool = True
+
+
+RULES = Rules()
 
 
 class Part:
@@ -51,10 +63,12 @@ class Part:
         world_ids: npt.NDArray[np.int64],
         carries_flags: Mask,
         committed: CommittedInventories,
+        rules: Rules,
     ) -> None:
         """``world_ids`` and ``carries_flags`` have one value an operation."""
         self.commits = commits
         self.committed = committed
+        self.rules = rules
         self.world_ids = world_ids
         self.carries_flags = carries_flags
         operations, participants = self.commits.operations, self.commits.participants
@@ -70,7 +84,10 @@ class Part:
         )
         self.statuses = np.zeros(len(operations), np.uint8)
         self.versions = np.zeros(len(participants), np.uint64)
-        self._duplicate = ""
+        self.conserves: Mask = (operations["flags"] & CommitFlags.CONSERVE) != 0
+        self.money = Money(self.commits, self.character_of, self.operation_of)
+        self._reasons: dict[int, str] = {}
+        """Why operations are refused, by index, where it is known when they are judged."""
 
     def look(self) -> Look:
         """What must be known of the database, unless it is remembered."""
@@ -78,6 +95,8 @@ class Part:
         saves = self.commits.operations["kind"] == OperationKind.SAVE
         self.is_whole: Mask = (self.replaces | saves)[self.operation_of]
         self.is_whole |= participants["item_count"] >= WHOLE_FROM_ITEMS
+        # What was there before must be known: to be added up, or to be noted.
+        self.is_whole |= self.conserves[self.operation_of] | self.rules.keeps_ledger
         self.whole_characters: Mask = np.zeros(len(self.characters), np.bool_)
         self.whole_characters[self.character_of[self.is_whole]] = True
         self.cached_rows: Indices = self.committed.rows_of(self.characters)
@@ -92,6 +111,7 @@ class Part:
             self.commits.operations["operation_id"],
             guids[~in_place],
             self.characters[self.whole_characters & (self.cached_rows < 0)],
+            self.characters[np.unique(self.money.character)],
         )
 
     def look_again(self, seen: Seen) -> Look:
@@ -159,9 +179,7 @@ class Part:
         self.statuses[self.operation_of[conflict]] = Verdict.VERSION_CONFLICT
         self.statuses[self.operation_of[stale]] = Verdict.STALE_SESSION
         self.stale, self.conflict = stale, conflict
-        self.unsupported: Mask = (operations["flags"] & CommitFlags.CONSERVE) != 0
-        self.unsupported[self.operation_of[participants["currency_count"] > 0]] = True
-        self.statuses[self.unsupported] = Verdict.INVALID
+        self._refuse_currencies_twice()
         self.statuses[operations["fault"] != 0] = Verdict.INVALID
         if len(seen.applied):
             applied = _is_in(operations["operation_id"], seen.applied)
@@ -169,6 +187,95 @@ class Part:
         if not self.is_commit.all():
             self.commits = complete_items(self.commits, self.carries_flags, seen.stored, mint_guids)
         self._keep_what_is_stored(seen)
+        self._judge_conservation()
+        self._judge_money(seen)
+
+    def _refuse(self, operation: int, verdict: Verdict, reason: str) -> None:
+        """Unless it is refused already."""
+        if self.statuses[operation] == Verdict.COMMITTED:
+            self.statuses[operation] = verdict
+            self._reasons[operation] = f"{reason}; {NOT_SAVED}"
+
+    def _refuse_currencies_twice(self) -> None:
+        money = self.money
+        for row in money.twice().tolist():
+            operation = int(money.operation[row])
+            self.statuses[operation] = Verdict.INVALID
+            self._reasons[operation] = (
+                f"currency {money.currency_id[row]} comes twice for character "
+                f"{self.characters[money.character[row]]}; {NOT_SAVED}"
+            )
+
+    def _judge_conservation(self) -> None:
+        """Over all characters of an operation that is to conserve, the stacks of each entry and
+        the money of each currency must stay the same."""
+        wanted = self.conserves & (self.statuses == Verdict.COMMITTED)
+        if not wanted.any():
+            return
+        participants, items = self.commits.participants, self.commits.items
+        operation_on = np.full(len(self.characters), -1, np.int64)
+        operation_on[self.character_of] = self.operation_of
+        keys = self.character_of.astype(np.int64) << 16
+        saved = np.flatnonzero(wanted[self.operation_of[self.participant_of_item]])
+        owner = self.participant_of_item[saved]
+        saved_keys = keys[owner] | items["slot"][saved]
+        deleter = np.repeat(np.arange(len(participants)), participants["delete_count"])
+        touched = np.concatenate([saved_keys, keys[deleter] | self.commits.deletes])
+        writer = operation_on[self.stored_key >> 16]
+        gone = np.flatnonzero(
+            wanted[writer] & (self.replaces[writer] | _is_in(self.stored_key, touched))
+        )
+        # Of each operation and entry: what comes, and what goes.
+        kinds = np.concatenate(
+            [
+                self.operation_of[owner] << 32 | items["entry"][saved],
+                writer[gone] << 32 | self.stored_items["entry"][gone],
+            ]
+        )
+        counts = np.concatenate(
+            [
+                items["stack_count"][saved].astype(np.float64),
+                -self.stored_items["stack_count"][gone].astype(np.float64),
+            ]
+        )
+        found, group = np.unique(kinds, return_inverse=True)
+        sums = np.bincount(group, counts, minlength=len(found))
+        for row in np.flatnonzero(sums).tolist():
+            operation, entry = int(found[row] >> 32), int(found[row] & 0xFFFFFFFF)
+            self._refuse(
+                operation,
+                Verdict.NOT_CONSERVED,
+                f"of entry {entry} there would be {abs(int(sums[row]))} "
+                f"{'more' if sums[row] > 0 else 'fewer'} than before",
+            )
+        for row in self.money.not_conserved(wanted).tolist():
+            self._refuse(
+                int(self.money.operation[row]),
+                Verdict.NOT_CONSERVED,
+                f"of currency {self.money.currency_id[row]} there would be more or less than "
+                "before",
+            )
+
+    def _judge_money(self, seen: Seen) -> None:
+        money = self.money
+        if not len(money):
+            return
+        poor, rich, before = money.judge(self.characters, seen.balances, self.rules.max_balance)
+        for row in np.flatnonzero(poor).tolist():
+            self._refuse(
+                int(money.operation[row]),
+                Verdict.INSUFFICIENT_FUNDS,
+                f"character {self.characters[money.character[row]]} has {before[row]} of currency "
+                f"{money.currency_id[row]}, and {-int(money.amount[row])} are to be taken",
+            )
+        for row in np.flatnonzero(rich).tolist():
+            self._refuse(
+                int(money.operation[row]),
+                Verdict.INVALID,
+                f"character {self.characters[money.character[row]]} has {before[row]} of currency "
+                f"{money.currency_id[row]}, and cannot have {int(money.amount[row])} more: a "
+                f"balance may be {self.rules.max_balance}, and nobody has more than 255 currencies",
+            )
 
     def _keep_what_is_stored(self, seen: Seen) -> None:
         stored = seen.stored
@@ -275,15 +382,15 @@ class Part:
         places = self.places
         if self._foreign.any():
             place = self.place_index[np.flatnonzero(self._foreign)[0]]
-            self._duplicate = (
+            reason = (
                 f"item guid {places.item_guid[place]} is in slot {places.slot[place]} of "
-                f"character {places.character_guid[place]} already; {NOT_SAVED}"
+                f"character {places.character_guid[place]} already"
             )
         else:
             ordered = self.saved_guids[self.by_guid]
             twice = ordered[1:][(ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)]
-            self._duplicate = f"item guid {twice[0]} is saved twice; {NOT_SAVED}"
-        self.statuses[0] = Verdict.DUPLICATE_ITEM_GUID
+            reason = f"item guid {twice[0]} is saved twice"
+        self._refuse(0, Verdict.DUPLICATE_ITEM_GUID, reason)
         self._lay_out()
 
     def write(self) -> Write:
@@ -315,6 +422,9 @@ class Part:
             dropped &= ~_is_in(self.stored_key, self.saved_keys[stays])
             leaving.append(self.stored_key[dropped])
         deleted_keys = np.concatenate(leaving)
+        ledger = None
+        if self.rules.keeps_ledger and committed.any():
+            ledger = ledger_rows(self, saved.items, unchanged, emptied, deleted_keys)
         return Write(
             participants["character_guid"][emptied],
             Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),
@@ -322,6 +432,8 @@ class Part:
             saved.where(~stays),
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
+            self.money.write(self.characters, self.alive[self.money.operation]),
+            ledger,
         )
 
     def committed_versions(self) -> U64Array:
@@ -345,6 +457,8 @@ class Part:
         return {index: self._message(index) for index in refused.tolist()}
 
     def _message(self, index: int) -> str:
+        if index in self._reasons:
+            return self._reasons[index]
         operation = self.commits.operations[index]
         first = int(operation["first_participant"])
         span = slice(first, first + int(operation["participant_count"]))
@@ -363,11 +477,7 @@ class Part:
                     f"{participants['expected_version'][which]}, the stored one is "
                     f"{self.versions[span][which]}; {NOT_SAVED}"
                 )
-            case Verdict.DUPLICATE_ITEM_GUID:
-                return self._duplicate
-        if operation["fault"]:
-            return f"{_fault(operation)}; {NOT_SAVED}"
-        return UNSUPPORTED
+        return f"{_fault(operation)}; {NOT_SAVED}"
 
 
 def _equal_records(one: Batch, other: Batch) -> Mask:

@@ -254,7 +254,9 @@ class ServerStore(SqlStore):
         writer = await self._take_writer()
         raw = await self._raw_writer()
         await self._begin(raw, int(time.time()))
-        steps = write_entries(entries, mint_guids, self._committed, trusts_new_guids)
+        steps = write_entries(
+            entries, mint_guids, self._committed, trusts_new_guids, self.settings.rules
+        )
         reply: Seen | Joined | LeaveOutcome | None = None
         while True:
             try:

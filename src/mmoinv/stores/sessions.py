@@ -12,7 +12,14 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from mmoinv.stores.entries import JoinEntry, JoinOutcome, JoinRefused, LeaveEntry, LeaveOutcome
 from mmoinv.stores.stored_rows import BadRow, inventories, row_text
-from mmoinv.stores.tables import INVENTORY, SESSION, SET_ASIDE, keeps_unsigned, unsigned_number
+from mmoinv.stores.tables import (
+    INVENTORY,
+    SESSION,
+    SET_ASIDE,
+    WALLET,
+    keeps_unsigned,
+    unsigned_number,
+)
 
 log = logging.getLogger("mmoinv.stores")
 
@@ -32,6 +39,7 @@ def join(connection: Connection, entries: Sequence[JoinEntry]) -> list[JoinOutco
     if anew:
         granted |= _raise_epochs(connection, anew)
     held = inventories(_stored_rows(connection, list(granted)))
+    owned = wallets(connection, list(granted))
     result: list[JoinOutcome | JoinRefused] = []
     for entry in entries:
         guid = entry.character_guid
@@ -41,7 +49,7 @@ def join(connection: Connection, entries: Sequence[JoinEntry]) -> list[JoinOutco
         items, bad = held[guid]
         for row in bad:
             _set_aside(connection, guid, row)
-        result.append(JoinOutcome(*granted[guid], items, len(bad)))
+        result.append(JoinOutcome(*granted[guid], items, len(bad), owned[guid]))
     return result
 
 
@@ -144,6 +152,16 @@ def _stored_rows(
         for row in found:
             rows[row[0]].append(tuple(row))
     return rows
+
+
+def wallets(connection: Connection, character_guids: Sequence[int]) -> dict[int, dict[int, int]]:
+    """The balances of each character, by currency."""
+    found: dict[int, dict[int, int]] = {guid: {} for guid in character_guids}
+    if found:
+        rows = connection.execute(select(WALLET).where(WALLET.c.character_guid.in_(list(found))))
+        for guid, currency_id, balance in rows:
+            found[guid][currency_id] = balance
+    return found
 
 
 def _set_aside(connection: Connection, guid: int, row: BadRow) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.stores.committed import CACHED_CHARACTERS
+from mmoinv.stores.money import MAX_BALANCE
+from mmoinv.stores.part import Rules
 
 DAY_S = 86_400.0
 
@@ -23,13 +25,29 @@ class StoreSettings:
     statement_timeout_s: float = 15.0
     """How long the database may take for one statement before the connection is given up.
     SQLite knows no such limit."""
+    keeps_ledger: bool = True
+    """Whether every operation's changes are noted in the ledger."""
+    max_balance: int = MAX_BALANCE
+    """Of one currency of one character at most; what would make it more is refused."""
     tool_connections: int = 2
     """Connections besides the writer's at most: for logons, statistics and tools. SQLite has
     one connection for everything."""
 
     def check(self) -> None:
         """`ConfigurationError` if a value cannot be."""
-        check_bounds(self, (1, 1000), (0.001, DAY_S), cached_characters=(0, 1_000_000))
+        check_bounds(
+            self,
+            (1, 1000),
+            (0.001, DAY_S),
+            cached_characters=(0, 1_000_000),
+            keeps_ledger=(False, True),
+            max_balance=(1, MAX_BALANCE),
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """What holds for all operations."""
+        return Rules(self.max_balance, self.keeps_ledger)
 
 
 def check_bounds(

@@ -26,15 +26,19 @@ from sqlalchemy import (
 from mmoinv.errors import StoreDataError
 from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.schema import Schema, downgrade, schema_of, upgrade
+from mmoinv.stores.sessions import wallets
 from mmoinv.stores.store import Session, StoreCounts, World
 from mmoinv.stores.stored_rows import inventory
 from mmoinv.stores.tables import (
     APPLIED,
     INVENTORY,
+    LEDGER,
     META,
     SESSION,
     SET_ASIDE,
+    WALLET,
     WORLD,
     keeps_unsigned,
 )
@@ -232,6 +236,34 @@ class SqlStore(ABC):
 
         return await self._read(work)
 
+    async def read_wallet(self, character_guid: int) -> dict[int, int]:
+        """The balances of a character by currency."""
+
+        def work(connection: Connection) -> dict[int, int]:
+            return wallets(connection, [character_guid])[character_guid]
+
+        return await self._read(work)
+
+    async def read_ledger(
+        self, character_guid: int, first_version: int = 1, limit: int = 1000
+    ) -> list[LedgerEntry]:
+        """What operations changed of a character, oldest first."""
+
+        def work(connection: Connection) -> list[LedgerEntry]:
+            version = LEDGER.c.version
+            found: list[LedgerEntry] = []
+            for span in _spans(connection, LEDGER, first_version, LAST, version):
+                rows = connection.execute(
+                    select(LEDGER)
+                    .where(and_(LEDGER.c.character_guid == character_guid, span))
+                    .order_by(version)
+                    .limit(limit - len(found))
+                )
+                found += [unpacked(*row) for row in rows]
+            return found
+
+        return await self._read(work)
+
     async def has_characters(self, first_guid: int, last_guid: int) -> bool:
         """Whether anything is stored for a range of characters."""
 
@@ -249,7 +281,7 @@ class SqlStore(ABC):
 
         def work(connection: Connection) -> int:
             items = 0
-            for table in (INVENTORY, SESSION, SET_ASIDE):
+            for table in (INVENTORY, SESSION, SET_ASIDE, WALLET, LEDGER):
                 for span in _spans(connection, table, first_guid, last_guid):
                     deleted = connection.execute(delete(table).where(span)).rowcount
                     items += deleted if table is INVENTORY else 0

@@ -72,17 +72,44 @@ class Slots(NamedTuple):
     slot: npt.NDArray[np.uint16]
 
 
+class Balances(NamedTuple):
+    """What characters have of currencies: u64, u16 and i64, of the same length, in any order."""
+
+    character_guid: U64Array
+    currency_id: npt.NDArray[np.uint16]
+    balance: npt.NDArray[np.int64]
+
+
+class LedgerRows(NamedTuple):
+    """Rows of the ledger, in any order: what one operation changed of one character each.
+
+    u64, u64 (the version that the operation made), u64, i64 and u8, and the packed columns as
+    `mmoinv.stores.ledger` makes them; ``money`` and ``partners`` are None where there is none.
+    """
+
+    character_guid: U64Array
+    version: U64Array
+    operation_id: U64Array
+    world_id: npt.NDArray[np.int64]
+    reason: npt.NDArray[np.uint8]
+    changes: list[bytes]
+    money: list[bytes | None]
+    partners: list[bytes | None]
+
+
 class Look(NamedTuple):
     """What must be known, and locked, before a stage can be judged.
 
     The session rows of ``character_guids`` (ascending), which of ``operation_ids`` are applied,
-    where ``item_guids`` are stored, and all stored records of ``whole_characters``.
+    where ``item_guids`` are stored, all stored records of ``whole_characters``, and all balances
+    of ``wallet_characters``.
     """
 
     character_guids: U64Array
     operation_ids: U64Array
     item_guids: U64Array
     whole_characters: U64Array
+    wallet_characters: U64Array = np.empty(0, np.uint64)
 
 
 class Seen(NamedTuple):
@@ -97,6 +124,9 @@ class Seen(NamedTuple):
     places: Places
     stored: OwnedItems
     damaged_characters: U64Array
+    balances: Balances = Balances(
+        np.empty(0, np.uint64), np.empty(0, np.uint16), np.empty(0, np.int64)
+    )
 
     def plus(self, more: "Seen") -> "Seen":
         """This and what a second look at items showed; the sessions are those of the first."""
@@ -113,7 +143,8 @@ class Write(NamedTuple):
     Delete all rows of ``emptied_characters`` and the rows of ``deleted`` (not all of them need
     exist); overwrite the rows of ``updated``, whose item guid stays where it is; insert
     ``inserted``, never as an upsert; raise the version of ``committed_characters`` by one; note
-    ``committed_operations`` as applied.
+    ``committed_operations`` as applied; set ``balances``, whose rows need not be there yet; add the
+    rows of the ``ledger``.
     """
 
     emptied_characters: U64Array
@@ -122,8 +153,13 @@ class Write(NamedTuple):
     inserted: OwnedItems
     committed_characters: U64Array
     committed_operations: U64Array
+    balances: Balances = Balances(
+        np.empty(0, np.uint64), np.empty(0, np.uint16), np.empty(0, np.int64)
+    )
+    ledger: LedgerRows | None = None
 
 
 NO_GUIDS: U64Array = np.empty(0, np.uint64)
 NO_ITEMS = OwnedItems(NO_GUIDS, np.empty(0, INVENTORY_ITEM))
+NO_BALANCES = Balances(NO_GUIDS, np.empty(0, np.uint16), np.empty(0, np.int64))
 NO_SLOTS = Slots(NO_GUIDS, np.empty(0, SLOT))

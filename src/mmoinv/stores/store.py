@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mmoinv.errors import StoreDataError
 from mmoinv.records import Batch
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.ledger import LedgerEntry
 
 
 class DuplicateRowError(StoreDataError):
@@ -120,12 +121,24 @@ class Store(Protocol):
         """The session row of a character."""
         ...
 
+    async def read_wallet(self, character_guid: int) -> dict[int, int]:
+        """The balances of a character by currency; 0 where there is none."""
+        ...
+
+    async def read_ledger(
+        self, character_guid: int, first_version: int = 1, limit: int = 1000
+    ) -> list[LedgerEntry]:
+        """What operations changed of a character, oldest first, from the one on that made
+        ``first_version``; at most ``limit`` of them. `FramingError` if a row cannot be read."""
+        ...
+
     async def has_characters(self, first_guid: int, last_guid: int) -> bool:
         """Whether anything is stored for any character of that range (inclusive)."""
         ...
 
     async def clear_characters(self, first_guid: int, last_guid: int) -> int:
-        """Delete items, sessions and set-aside rows of that range (inclusive); how many items.
+        """Delete items, money, history, sessions and set-aside rows of that range (inclusive); how
+        many items.
         For tools that made them; never of live characters."""
         ...
 

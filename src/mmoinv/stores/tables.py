@@ -14,6 +14,7 @@ from sqlalchemy import (
     Dialect,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -91,6 +92,7 @@ NAME: TypeEngine[str] = (
     .with_variant(mysql.VARCHAR(NAME_LENGTH, collation="utf8mb4_bin"), "mysql", "mariadb")
 )
 LONG_TEXT = Text()
+BLOB = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 OPTIONS: dict[str, Any] = {
     "sqlite_strict": True,
     "mysql_engine": "InnoDB",
@@ -173,6 +175,36 @@ SET_ASIDE = Table(
     **OPTIONS,
 )
 """Rows of character_inventory that could not be read, as JSON: nothing is thrown away."""
+
+WALLET = Table(
+    "character_wallet",
+    METADATA,
+    Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
+    Column("currency_id", number_type(2), primary_key=True, autoincrement=False),
+    Column("balance", NUMBER, nullable=False),
+    CheckConstraint("balance >= 0", name="character_wallet_balance"),
+    **KEYED,
+)
+"""What each character has of each currency; no row is 0."""
+
+LEDGER = Table(
+    "inventory_ledger",
+    METADATA,
+    Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
+    Column("version", Unsigned64(), primary_key=True, autoincrement=False),
+    Column("operation_id", Unsigned64(), nullable=False),
+    Column("committed_at", NUMBER, nullable=False),
+    Column("world_id", Integer, nullable=False),
+    Column("reason", Integer, nullable=False),
+    Column("changes", BLOB, nullable=False),
+    Column("money", BLOB),
+    Column("partners", BLOB),
+    **KEYED,
+)
+"""What each operation changed of each character: one row for both. version is the one that it made,
+committed_at in seconds since 1970; `mmoinv.stores.ledger` packs and unpacks the rest."""
+
+LEDGER_COLUMNS = tuple(LEDGER.columns.keys())
 
 VERSION_TABLE = "mmoinv_schema_version"
 """Where Alembic keeps the schema's version."""

@@ -15,6 +15,8 @@ from mmoinv.records import Batch
 from mmoinv.stores.steps import (
     NO_GUIDS,
     NO_ITEMS,
+    Balances,
+    LedgerRows,
     Look,
     OwnedItems,
     Places,
@@ -23,7 +25,7 @@ from mmoinv.stores.steps import (
     U64Array,
     Write,
 )
-from mmoinv.stores.tables import ROW_COLUMNS
+from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
 
 Rows = Sequence[Sequence[Any]]
 HALF = 1 << 63
@@ -38,6 +40,9 @@ SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 
 """Without the strict mode a NULL for a column that takes none would become 0."""
 BEGIN = "START TRANSACTION READ WRITE"
 SESSION_COLUMNS = ("character_guid", "world_id", "epoch", "version", "online")
+KINDS = ("sessions", "applied", "places", "stored", "balances")
+"""Of rows that a `Look` asks for."""
+BALANCE_COLUMNS = ("character_guid", "currency_id", "balance")
 PLACE_COLUMNS = ("item_guid", "character_guid", "slot")
 VALUES = ROW_COLUMNS[2:-1]
 """What changes when an item stays in its slot."""
@@ -99,6 +104,13 @@ def selects(look: Look) -> list[tuple[str, list[str]]]:
                 is_in("character_guid", look.whole_characters),
             ),
         ),
+        (
+            "balances",
+            _each(
+                f"SELECT {', '.join(BALANCE_COLUMNS)} FROM character_wallet",
+                is_in("character_guid", look.wallet_characters),
+            ),
+        ),
     ]
 
 
@@ -108,6 +120,7 @@ def seen(rows: dict[str, list[Any]]) -> Seen:
     order = np.argsort(sessions[0])
     sessions = sessions[:, order]
     places = _columns(rows["places"], len(PLACE_COLUMNS))
+    balances = _columns(rows["balances"], len(BALANCE_COLUMNS))
     columns = _columns(rows["stored"], len(ROW_COLUMNS))
     items: Batch = np.empty(columns.shape[1], NO_ITEMS.items.dtype)
     for name, column in zip(ROW_COLUMNS[1:], columns[1:], strict=True):
@@ -125,6 +138,7 @@ def seen(rows: dict[str, list[Any]]) -> Seen:
         OwnedItems(columns[0], items),
         # The columns' types hold nothing that a record cannot.
         NO_GUIDS,
+        Balances(balances[0], balances[1].astype(np.uint16), balances[2].astype(np.int64)),
     )
 
 
@@ -157,7 +171,44 @@ def changes(write: Write, now_s: int) -> list[str]:
         texts.append(
             f"INSERT INTO applied_operation (operation_id, applied_at) VALUES ({values},{now_s})"
         )
+    balances, ledger = write.balances, write.ledger
+    if len(balances.balance):
+        rows = zip(*(column.tolist() for column in balances), strict=True)
+        # Its key is the only one that there is.
+        texts.append(
+            f"INSERT INTO character_wallet ({', '.join(BALANCE_COLUMNS)}) VALUES "
+            + ",".join([f"({guid},{currency},{amount})" for guid, currency, amount in rows])
+            + " ON DUPLICATE KEY UPDATE balance = VALUES(balance)"
+        )
+    if ledger is not None and len(ledger.changes):
+        texts.append(_note(ledger, now_s))
     return texts
+
+
+def _note(ledger: LedgerRows, now_s: int) -> str:
+    """Rows of the ledger as an INSERT."""
+    rows = zip(
+        ledger.character_guid.tolist(),
+        ledger.version.tolist(),
+        ledger.operation_id.tolist(),
+        ledger.world_id.tolist(),
+        ledger.reason.tolist(),
+        ledger.changes,
+        map(_bytes, ledger.money),
+        map(_bytes, ledger.partners),
+        strict=True,
+    )
+    values = [
+        f"({guid},{version},{operation},{now_s},{world},{reason},x'{changes.hex()}',{money},"
+        f"{partners})"
+        for guid, version, operation, world, reason, changes, money, partners in rows
+    ]
+    columns = ", ".join(LEDGER_COLUMNS)
+    return f"INSERT INTO inventory_ledger ({columns}) VALUES {','.join(values)}"
+
+
+def _bytes(value: bytes | None) -> str:
+    return "NULL" if value is None else f"x'{value.hex()}'"
 
 
 def pairs_in(guids: U64Array, slots: npt.NDArray[np.uint16]) -> list[str]:

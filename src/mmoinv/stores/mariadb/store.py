@@ -135,7 +135,7 @@ class MariadbStore(ServerStore):
         for asked, statements in bulk.selects(look):
             kinds += [asked] * len(statements)
             texts += statements
-        rows: dict[str, list[Any]] = {"sessions": [], "applied": [], "places": [], "stored": []}
+        rows: dict[str, list[Any]] = {kind: [] for kind in bulk.KINDS}
         if texts:
             for kind, found in zip(kinds, await _run(raw, ";".join(texts)), strict=True):
                 if kind is not None:

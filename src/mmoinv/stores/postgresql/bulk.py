@@ -15,6 +15,8 @@ from mmoinv.records import Batch
 from mmoinv.stores.steps import (
     NO_GUIDS,
     NO_ITEMS,
+    Balances,
+    LedgerRows,
     Look,
     OwnedItems,
     Places,
@@ -24,7 +26,7 @@ from mmoinv.stores.steps import (
     Write,
 )
 from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
-from mmoinv.stores.tables import ROW_COLUMNS
+from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
@@ -84,6 +86,24 @@ STORED = _packed(
     f"SELECT {', '.join(ROW_COLUMNS)} FROM character_inventory "
     "WHERE character_guid = ANY($1::bigint[])",
 )
+BALANCE_COLUMNS = ("character_guid", "currency_id", "balance")
+BALANCES = _packed(
+    BALANCE_COLUMNS,
+    f"SELECT {', '.join(BALANCE_COLUMNS)} FROM character_wallet "
+    "WHERE character_guid = ANY($1::bigint[])",
+)
+SET_BALANCES = (
+    f"INSERT INTO character_wallet ({', '.join(BALANCE_COLUMNS)}) "
+    "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) "
+    "ON CONFLICT (character_guid, currency_id) DO UPDATE SET balance = excluded.balance"
+)
+NOTE_CHANGES = (
+    f"INSERT INTO inventory_ledger ({', '.join(LEDGER_COLUMNS)}) "
+    "SELECT guid, version, operation, $9, world, reason, changes, money, partners "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], "
+    "$6::bytea[], $7::bytea[], $8::bytea[]) "
+    "AS n (guid, version, operation, world, reason, changes, money, partners)"
+)
 EMPTY_CHARACTERS = "DELETE FROM character_inventory WHERE character_guid = ANY($1::bigint[])"
 DELETE_SLOTS = (
     "DELETE FROM character_inventory i USING unnest($1::bigint[], $2::bigint[]) AS d (guid, slot) "
@@ -128,6 +148,7 @@ ALL = {
     "delete": DELETE_SLOTS,
     "update": UPDATE_CHANGED,
     "finish few": FINISH_FEW,
+    "balances": BALANCES,
 }
 
 ARRAY_HEADER_BYTES = 20
@@ -183,12 +204,14 @@ class Transaction:
             stored, damaged = _stored(
                 await fetch(self._raw, STORED, wanted.whole_characters, len(ROW_COLUMNS))
             )
+        balances = await fetch(self._raw, BALANCES, wanted.wallet_characters, len(BALANCE_COLUMNS))
         return Seen(
             sessions,
             applied.view(np.uint64),
             Places(places[0].view(np.uint64), places[1].view(np.uint64), places[2]),
             stored,
             damaged,
+            Balances(balances[0].view(np.uint64), balances[1].astype(np.uint16), balances[2]),
         )
 
     async def _look_at_sessions(self, guids: U64Array) -> Sessions:
@@ -217,6 +240,9 @@ class Transaction:
         raised = _is_in(changes.committed_characters, self._ahead)
         await self._raise(changes.committed_characters[~raised], 1)
         self._ahead = np.setdiff1d(self._ahead, changes.committed_characters)
+        await self._set_balances(changes.balances)
+        if changes.ledger is not None:
+            await self._note(changes.ledger)
         updated, operations = changes.updated, changes.committed_operations.view(np.int64)
         if len(updated.items) <= FEW_ROWS and len(operations) <= FEW_ROWS:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
@@ -228,6 +254,30 @@ class Transaction:
             ("operation_id", "applied_at"),
             operations,
             np.full(len(operations), self._now_s),
+        )
+
+    async def _set_balances(self, balances: Balances) -> None:
+        if len(balances.balance):
+            await self._raw.execute(
+                SET_BALANCES,
+                signed(balances.character_guid),
+                balances.currency_id.tolist(),
+                balances.balance.tolist(),
+            )
+
+    async def _note(self, ledger: LedgerRows) -> None:
+        """Add rows to the ledger."""
+        await self._raw.execute(
+            NOTE_CHANGES,
+            signed(ledger.character_guid),
+            signed(ledger.version),
+            signed(ledger.operation_id),
+            ledger.world_id.tolist(),
+            ledger.reason.tolist(),
+            ledger.changes,
+            ledger.money,
+            ledger.partners,
+            self._now_s,
         )
 
     async def settle(self) -> None:

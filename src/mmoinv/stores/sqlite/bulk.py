@@ -7,7 +7,7 @@ Knows the tables, not why they change.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from mmoinv.records import Batch
 from mmoinv.stores.steps import (
     NO_GUIDS,
     NO_ITEMS,
+    Balances,
+    LedgerRows,
     Look,
     OwnedItems,
     Places,
@@ -27,7 +29,7 @@ from mmoinv.stores.steps import (
     Write,
 )
 from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
-from mmoinv.stores.tables import ROW_COLUMNS
+from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
 
 I64Array = npt.NDArray[np.int64]
 
@@ -96,6 +98,14 @@ STORED = Bulk(
     ),
     1,
 )
+BALANCE_COLUMNS = ("character_guid", "currency_id", "balance")
+BALANCES = Bulk(
+    lambda rows: (
+        f"SELECT {_as_text(BALANCE_COLUMNS)} FROM character_wallet "
+        f"WHERE character_guid IN ({_marks(rows)})"
+    ),
+    1,
+)
 EMPTY_CHARACTERS = Bulk(
     lambda rows: f"DELETE FROM character_inventory WHERE character_guid IN ({_marks(rows)})", 1
 )
@@ -132,17 +142,35 @@ APPLY_OPERATIONS = Bulk(
     2,
     repeatable=False,
 )
+SET_BALANCES = Bulk(
+    # Its key is the only one that there is.
+    lambda rows: (
+        f"INSERT INTO character_wallet ({', '.join(BALANCE_COLUMNS)}) VALUES "
+        f"{_marks(rows, '(?,?,?)')} ON CONFLICT (character_guid, currency_id) DO UPDATE SET "
+        "balance = excluded.balance"
+    ),
+    3,
+)
+NOTE_CHANGES = Bulk(
+    lambda rows: (
+        f"INSERT INTO inventory_ledger ({', '.join(LEDGER_COLUMNS)}) VALUES "
+        + _marks(rows, f"({_marks(len(LEDGER_COLUMNS))})")
+    ),
+    len(LEDGER_COLUMNS),
+    repeatable=False,
+)
 INDEXED = (
     SESSIONS,
     APPLIED,
     PLACES,
     STORED,
+    BALANCES,
     EMPTY_CHARACTERS,
     DELETE_SLOTS,
     RAISE_VERSIONS,
 )
 """The statements that must find their rows by an index."""
-ALL = (*INDEXED, UPDATE_ITEMS, INSERT_ITEMS, APPLY_OPERATIONS)
+ALL = (*INDEXED, UPDATE_ITEMS, INSERT_ITEMS, APPLY_OPERATIONS, SET_BALANCES, NOTE_CHANGES)
 
 _texts: dict[tuple[int, int], str] = {}
 
@@ -154,10 +182,9 @@ def _text(bulk: Bulk, rows: int) -> str:
     return _texts[key]
 
 
-def _chunks(bulk: Bulk, values: I64Array) -> list[tuple[int, list[int]]]:
-    """(rows, flat parameters) a statement; ``values`` has the shape (n, columns)."""
-    chunks = []
-    start, count = 0, len(values)
+def _sizes(bulk: Bulk, count: int) -> Iterator[tuple[int, int, int]]:
+    """(first row, rows behind it, rows of the statement) for each statement of ``count`` rows."""
+    start = 0
     while start < count:
         left = min(count - start, MAX_ROWS)
         rows = 1 << left.bit_length() - 1
@@ -165,11 +192,18 @@ def _chunks(bulk: Bulk, values: I64Array) -> list[tuple[int, list[int]]]:
             rows, taken = rows * 2, left
         else:
             taken = rows
+        yield start, taken, rows
+        start += taken
+
+
+def _chunks(bulk: Bulk, values: I64Array) -> list[tuple[int, list[int]]]:
+    """(rows, flat parameters) a statement; ``values`` has the shape (n, columns)."""
+    chunks = []
+    for start, taken, rows in _sizes(bulk, len(values)):
         flat: list[int] = values[start : start + taken].ravel().tolist()
         if taken < rows:
             flat += flat[-bulk.columns :] * (rows - taken)
         chunks.append((rows, flat))
-        start += taken
     return chunks
 
 
@@ -240,12 +274,14 @@ def look(connection: sqlite3.Connection, wanted: Look) -> Seen:
     if len(wanted.whole_characters):
         rows = fetch(connection, STORED, signed(wanted.whole_characters), len(ROW_COLUMNS))
         stored, damaged = _stored(rows)
+    balances = fetch(connection, BALANCES, signed(wanted.wallet_characters), len(BALANCE_COLUMNS))
     return Seen(
         _sessions(sessions),
         unsigned(applied[:, 0]),
         Places(unsigned(places[:, 0]), unsigned(places[:, 1]), places[:, 2]),
         stored,
         damaged,
+        Balances(unsigned(balances[:, 0]), balances[:, 1].astype(np.uint16), balances[:, 2]),
     )
 
 
@@ -289,3 +325,39 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
     applied[:, 0] = signed(changes.committed_operations)[:, 0]
     applied[:, 1] = now_s
     run(connection, APPLY_OPERATIONS, applied)
+    if len(changes.balances.balance):
+        run(
+            connection,
+            SET_BALANCES,
+            np.stack(
+                [
+                    signed(changes.balances.character_guid)[:, 0],
+                    changes.balances.currency_id.astype(np.int64),
+                    changes.balances.balance,
+                ],
+                axis=1,
+            ),
+        )
+    if changes.ledger is not None:
+        note(connection, changes.ledger, now_s)
+
+
+def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None:
+    """Add rows to the ledger."""
+    rows = list(
+        zip(
+            signed(ledger.character_guid)[:, 0].tolist(),
+            signed(ledger.version)[:, 0].tolist(),
+            signed(ledger.operation_id)[:, 0].tolist(),
+            [now_s] * len(ledger.changes),
+            ledger.world_id.tolist(),
+            ledger.reason.tolist(),
+            ledger.changes,
+            ledger.money,
+            ledger.partners,
+            strict=True,
+        )
+    )
+    for start, taken, size in _sizes(NOTE_CHANGES, len(rows)):
+        flat = [value for row in rows[start : start + taken] for value in row]
+        connection.execute(_text(NOTE_CHANGES, size), flat)

@@ -14,6 +14,7 @@ from mmoinv.stores import sessions
 from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import Entry, LeaveEntry, LeaveOutcome, MintGuids, Outcome
 from mmoinv.stores.group import Joined, write_entries
+from mmoinv.stores.part import Rules
 from mmoinv.stores.sqlite.bulk import look, write
 from mmoinv.stores.steps import Look, Seen, Write
 
@@ -25,11 +26,12 @@ def write_group(
     mint_guids: MintGuids,
     committed: CommittedInventories,
     trusts_new_guids: bool,
+    rules: Rules,
 ) -> list[Outcome]:
     """The outcome of each entry, in order; ``connection`` is SQLAlchemy's around ``raw``.
-    ``trusts_new_guids``: see `write_entries`."""
+    ``trusts_new_guids`` and ``rules``: see `write_entries`."""
     now_s = int(time.time())
-    steps = write_entries(entries, mint_guids, committed, trusts_new_guids)
+    steps = write_entries(entries, mint_guids, committed, trusts_new_guids, rules)
     reply: Seen | Joined | LeaveOutcome | None = None
     while True:
         try:

@@ -181,7 +181,15 @@ class SqliteStore(SqlStore):
         def work(connection: Connection, trusts_new_guids: bool = True) -> list[Outcome]:
             assert self._raw is not None
             committed.begin()
-            return write_group(self._raw, connection, entries, mint, committed, trusts_new_guids)
+            return write_group(
+                self._raw,
+                connection,
+                entries,
+                mint,
+                committed,
+                trusts_new_guids,
+                self.settings.rules,
+            )
 
         try:
             outcomes = await self._write(work)

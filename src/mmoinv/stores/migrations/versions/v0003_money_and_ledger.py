@@ -1,0 +1,51 @@
+"""Wallets, and the history of what every operation changed."""
+
+from alembic import op
+from sqlalchemy import CheckConstraint, Column, Integer
+
+from mmoinv.stores.tables import BLOB, KEYED, NUMBER, Unsigned64, number_type
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Nobody has money yet, and the history begins here."""
+    op.create_table(
+        "character_wallet",
+        Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
+        Column("currency_id", number_type(2), primary_key=True, autoincrement=False),
+        Column("balance", NUMBER, nullable=False),
+        CheckConstraint("balance >= 0", name="character_wallet_balance"),
+        if_not_exists=True,
+        **KEYED,
+    )
+    op.create_table(
+        "inventory_ledger",
+        Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
+        Column("version", Unsigned64(), primary_key=True, autoincrement=False),
+        Column("operation_id", Unsigned64(), nullable=False),
+        Column("committed_at", NUMBER, nullable=False),
+        Column("world_id", Integer, nullable=False),
+        Column("reason", Integer, nullable=False),
+        Column("changes", BLOB, nullable=False),
+        Column("money", BLOB),
+        Column("partners", BLOB),
+        if_not_exists=True,
+        **KEYED,
+    )
+
+
+def downgrade() -> None:
+    """Items stay; money and history would be gone."""
+    from mmoinv.errors import SchemaVersionError
+
+    bind = op.get_bind()
+    for table in ("character_wallet", "inventory_ledger"):
+        if bind.exec_driver_sql(f"SELECT 1 FROM {table} LIMIT 1").first() is not None:
+            raise SchemaVersionError(
+                f"below version 0003 there is no {table}, and it has rows: they would be gone. "
+                "Copy the table, delete its rows, and run it again; nothing was changed."
+            )
+    op.drop_table("inventory_ledger")
+    op.drop_table("character_wallet")
