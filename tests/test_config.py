@@ -60,7 +60,7 @@ def test_every_key_fills_its_field(file: Path):
         kind: Any = setting.field.type
         values[setting.name] = "debug" if kind is str else kind(number)
     values["limits.gather_s"] = 0.5
-    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     file.write_text("\n".join(lines))
     config = load(file, {})
     assert (config.host, config.port, config.log_level) == ("debug", 62, "debug")
@@ -86,6 +86,8 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         return st.integers(1, 1000)
     if setting.key == "keep_operations_s":
         return st.floats(60, 1e9)
+    if setting.field.type is bool:
+        return st.booleans()
     return st.floats(0.001, 10)
 
 

@@ -26,7 +26,11 @@ from mmoinv.stores.settings import StoreSettings
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT = "default"
-WANTED = {str: "text", int: "a whole number", float: "a number"}
+WANTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+SWITCHES = {"true": True, "yes": True, "on": True, "1": True} | dict.fromkeys(
+    ("false", "no", "off", "0"), False
+)
+"""How a switch may stand in the environment."""
 WIDTH = 98
 
 
@@ -187,6 +191,8 @@ def _in_environment(environment: Mapping[str, str]) -> Found:
 def _number(setting: Setting, text: str) -> Any:
     """A text of the environment as what the setting is; the text itself where it is not that."""
     kind: Any = setting.field.type
+    if kind is bool:
+        return SWITCHES.get(text.strip().lower(), text)
     try:
         return kind(text)
     except ValueError:
@@ -265,7 +271,7 @@ def _as_toml_value(value: str | float) -> str:
     if isinstance(value, str):
         # A string of JSON is one of TOML, but for one character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _meanings(owner: type) -> dict[str, str]:

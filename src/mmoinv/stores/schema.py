@@ -80,10 +80,10 @@ def is_current(connection: Connection, database: str) -> bool:
 
 def require_current(connection: Connection, database: str) -> None:
     """Creates the schema in an empty database; `SchemaVersionError` if it has another version."""
-    if is_current(connection, database):
+    if schema_of(connection, database).state is State.CURRENT:
         return
     with _alone(connection):
-        # Someone else may have been quicker.
+        # Someone else may have been quicker, or, where DDL is seen at once, half-way through.
         if not is_current(connection, database):
             _move(connection, SCHEMA_VERSION)
 

@@ -35,6 +35,7 @@ from mmoinv.stores.tables import (
     APPLIED,
     INVENTORY,
     LEDGER,
+    LEDGER_COLUMNS,
     META,
     SESSION,
     SET_ASIDE,
@@ -254,7 +255,7 @@ class SqlStore(ABC):
             found: list[LedgerEntry] = []
             for span in _spans(connection, LEDGER, first_version, LAST, version):
                 rows = connection.execute(
-                    select(LEDGER)
+                    select(*(LEDGER.c[name] for name in LEDGER_COLUMNS))
                     .where(and_(LEDGER.c.character_guid == character_guid, span))
                     .order_by(version)
                     .limit(limit - len(found))

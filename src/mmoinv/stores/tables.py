@@ -190,8 +190,9 @@ WALLET = Table(
 LEDGER = Table(
     "inventory_ledger",
     METADATA,
-    Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
-    Column("version", Unsigned64(), primary_key=True, autoincrement=False),
+    Column("ledger_id", NUMBER, primary_key=True),
+    Column("character_guid", Unsigned64(), nullable=False),
+    Column("version", Unsigned64(), nullable=False),
     Column("operation_id", Unsigned64(), nullable=False),
     Column("committed_at", NUMBER, nullable=False),
     Column("world_id", Integer, nullable=False),
@@ -199,12 +200,17 @@ LEDGER = Table(
     Column("changes", BLOB, nullable=False),
     Column("money", BLOB),
     Column("partners", BLOB),
-    **KEYED,
+    **OPTIONS,
 )
-"""What each operation changed of each character: one row for both. version is the one that it made,
-committed_at in seconds since 1970; `mmoinv.stores.ledger` packs and unpacks the rest."""
+"""What each operation changed of each character: one row for both, in the order in which they were
+written. version is the one that it made, committed_at in seconds since 1970;
+`mmoinv.stores.ledger` packs and unpacks the rest."""
+# Not the key itself: rows of everyone among each other would be spread over the whole table, and
+# each be a page to write.
+Index("inventory_ledger_version", LEDGER.c.character_guid, LEDGER.c.version, unique=True)
 
-LEDGER_COLUMNS = tuple(LEDGER.columns.keys())
+LEDGER_COLUMNS = tuple(LEDGER.columns.keys())[1:]
+"""All but the number that the database gives."""
 
 VERSION_TABLE = "mmoinv_schema_version"
 """Where Alembic keeps the schema's version."""

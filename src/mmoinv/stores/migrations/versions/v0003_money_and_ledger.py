@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import CheckConstraint, Column, Integer
 
-from mmoinv.stores.tables import BLOB, KEYED, NUMBER, Unsigned64, number_type
+from mmoinv.stores.tables import BLOB, KEYED, NUMBER, OPTIONS, Unsigned64, number_type
 
 revision = "0003"
 down_revision = "0002"
@@ -22,8 +22,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "inventory_ledger",
-        Column("character_guid", Unsigned64(), primary_key=True, autoincrement=False),
-        Column("version", Unsigned64(), primary_key=True, autoincrement=False),
+        Column("ledger_id", NUMBER, primary_key=True),
+        Column("character_guid", Unsigned64(), nullable=False),
+        Column("version", Unsigned64(), nullable=False),
         Column("operation_id", Unsigned64(), nullable=False),
         Column("committed_at", NUMBER, nullable=False),
         Column("world_id", Integer, nullable=False),
@@ -32,7 +33,14 @@ def upgrade() -> None:
         Column("money", BLOB),
         Column("partners", BLOB),
         if_not_exists=True,
-        **KEYED,
+        **OPTIONS,
+    )
+    op.create_index(
+        "inventory_ledger_version",
+        "inventory_ledger",
+        ["character_guid", "version"],
+        unique=True,
+        if_not_exists=True,
     )
 
 
