@@ -125,7 +125,9 @@ class HeldBackRepository(InMemoryInventoryRepository):
         self.is_full = False
         self.waiting: list[tuple[OperationHandle, list[CharacterChanges]]] = []
 
-    def _submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def _submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
+    ) -> OperationHandle:
         if self.is_full:
             raise LinkBusyError("full: nothing was taken")
         handle = OperationHandle(len(self.waiting) + 1, [c.character_guid for c in changes])
@@ -135,7 +137,7 @@ class HeldBackRepository(InMemoryInventoryRepository):
     def answer(self, index: int = 0) -> None:
         """Commit the operation of that index, or refuse it if the rules say so."""
         handle, changes = self.waiting.pop(index)
-        result = super()._submit(changes, 0)
+        result = super()._submit(changes, 0, False)
         if result.exception is None:
             handle.succeed(result.result)
         else:

@@ -16,7 +16,15 @@ from mmoinv import (
     RealmConnector,
     RealmServer,
 )
-from mmoinv.errors import BatchError, DuplicateItemGuidError, RecordError, TransactionError
+from mmoinv.errors import (
+    BatchError,
+    DuplicateItemGuidError,
+    InsufficientFundsError,
+    InvalidOperationError,
+    NotConservedError,
+    RecordError,
+    TransactionError,
+)
 from mmoinv.records import Batch, InventoryItemData, batch_of, empty_batch, slots_of
 
 ONE, OTHER = 7, 2**63 + 8
@@ -191,6 +199,71 @@ async def test_an_item_exists_once(repository):
     await unit.commit()
     assert len(repository.load_items(ONE)) == 0
     assert repository.load_items(OTHER)["item_guid"].tolist() == [101]
+
+
+GOLD, HONOR = 1, 65535
+
+
+async def test_money(repository):
+    await repository.add_money(ONE, GOLD, 500)
+    await repository.add_money(ONE, HONOR, 2**63 - 1)
+    assert repository.load_balances(ONE) == {GOLD: 500, HONOR: 2**63 - 1}
+    with pytest.raises(InsufficientFundsError, match="has 500 of currency 1"):
+        await repository.add_money(ONE, GOLD, -501)
+    with pytest.raises(InvalidOperationError, match="currency 65535"):
+        await repository.add_money(ONE, HONOR, 1)
+    with pytest.raises(InsufficientFundsError):
+        await repository.add_money(OTHER, GOLD, -(2**63))
+    await repository.add_money(ONE, GOLD, -500)
+    assert repository.load_balances(ONE) == {GOLD: 0, HONOR: 2**63 - 1}
+    assert repository.load_balances(OTHER) == {}
+    repository.begin_transaction()
+    repository.add_money(ONE, GOLD, 7)
+    repository.save_item(ONE, item(1, 1))
+    repository.add_money(ONE, GOLD, -2)
+    repository.save_all_items(ONE, items(4))
+    assert (await repository.commit()).versions == {ONE: 4}
+    assert repository.load_balances(ONE)[GOLD] == 5
+    assert same(repository.load_items(ONE), items(4))
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount"), [(-1, 1), (65536, 1), (1, 2**63), (1, -(2**63) - 1)]
+)
+async def test_money_that_cannot_be(repository, currency, amount):
+    with pytest.raises(RecordError, match="nothing was taken"):
+        repository.add_money(ONE, currency, amount)
+    unit = InventoryUnitOfWork(repository)
+    with pytest.raises(RecordError):
+        unit.register_money(ONE, currency, amount)
+    assert not unit.has_changes
+
+
+async def test_a_sale_conserves_or_is_refused(repository):
+    await repository.save_item(ONE, item(1, 1, 20))
+    await repository.add_money(OTHER, GOLD, 500)
+
+    def sale(given: int, taken: int, paid: int) -> InventoryUnitOfWork:
+        unit = InventoryUnitOfWork(repository)
+        unit.register_dirty(ONE, item(1, 1, 20 - given))
+        unit.register_new(OTHER, item(30, 2, taken))
+        unit.register_money(ONE, GOLD, paid)
+        unit.register_money(OTHER, GOLD, -500)
+        return unit
+
+    with pytest.raises(NotConservedError, match="of entry 2589 there would be 1 more"):
+        await sale(4, 5, 500).commit(conserve=True)
+    failed = sale(5, 5, 501)
+    with pytest.raises(NotConservedError, match="currency 1"):
+        await failed.commit(conserve=True)
+    assert failed.has_changes
+    failed.register_money(ONE, GOLD, -1)
+    await failed.commit(conserve=True)
+    assert not failed.has_changes
+    assert repository.load_balances(ONE) == {GOLD: 500}
+    assert repository.load_balances(OTHER) == {GOLD: 0}
+    assert repository.load_items(ONE)["stack_count"].tolist() == [15]
+    assert repository.load_items(OTHER)["stack_count"].tolist() == [5]
 
 
 async def test_unit_of_work_with_several_changes(repository):

@@ -27,7 +27,9 @@ class LateRepository(InMemoryInventoryRepository):
         self.is_full = False
         self.waiting: list[tuple[OperationHandle, list[CharacterChanges]]] = []
 
-    def _submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def _submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
+    ) -> OperationHandle:
         if self.is_full:
             raise LinkBusyError("full: nothing was taken")
         handle = OperationHandle(len(self.waiting) + 1, [c.character_guid for c in changes])
@@ -36,7 +38,7 @@ class LateRepository(InMemoryInventoryRepository):
 
     def commit_oldest(self) -> None:
         handle, changes = self.waiting.pop(0)
-        handle.succeed(super()._submit(changes, 0).result)
+        handle.succeed(super()._submit(changes, 0, False).result)
 
     def refuse_oldest(self) -> None:
         """Refused for good: what waits behind it for one of its characters goes with it."""

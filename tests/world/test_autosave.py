@@ -50,14 +50,14 @@ class SlowRepository(InMemoryInventoryRepository):
         super().__init__(names_items=True)
         self.waiting: list[tuple[OperationHandle, object, int]] = []
 
-    def _submit(self, changes, reason):
+    def _submit(self, changes, reason, conserve=False):
         handle = OperationHandle(1, [change.character_guid for change in changes])
         self.waiting.append((handle, changes, reason))
         return handle
 
     def answer(self) -> None:
         handle, changes, reason = self.waiting.pop(0)
-        handle.succeed(super()._submit(changes, reason).result)
+        handle.succeed(super()._submit(changes, reason, False).result)
 
     def refuse(self) -> None:
         for handle, _, _ in self.waiting:
@@ -233,7 +233,7 @@ def test_a_save_that_raises_is_tried_again(clock, repository, monkeypatch):
     autosave.add(inventory)
     inventory.add_items(POTION)
 
-    def busy(changes, reason=0):
+    def busy(changes, reason=0, *, conserve=False):
         raise LinkBusyError("full")
 
     with monkeypatch.context() as patch:

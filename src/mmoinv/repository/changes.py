@@ -5,19 +5,22 @@ copy. Knows nothing of transactions, operations or links.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mmoinv.codec import apply_changes, diff, sort_by_slot, validate_batch
+from mmoinv.commits import CurrencyDelta
 from mmoinv.errors import BatchError, RecordError
 from mmoinv.records import (
     MAX_BATCH_ITEMS,
     MAX_PACKET_ITEMS,
     MAX_PARTICIPANTS,
     SLOT,
+    U8_MAX,
+    U16_MAX,
     U64_MAX,
     Batch,
     Fault,
@@ -39,34 +42,38 @@ class CharacterChanges(NamedTuple):
 
     ``saves`` is a slot-sorted `INVENTORY_ITEM` batch, ``deletes`` an ascending uint16 array of
     absolute slots, with no slot in both. With ``replace`` the batch is the whole inventory,
-    and ``deletes`` is empty. `checked_changes` makes one from what users give.
+    and ``deletes`` is empty. ``money`` is what is added to or taken from balances: (currency id
+    u16, amount i64), ascending, each currency once. `checked_changes` makes one from what users
+    give.
     """
 
     character_guid: int
     saves: Batch
     deletes: Slots
     replace: bool = False
+    money: tuple[CurrencyDelta, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write. A replacement by nothing is something."""
-        return not (self.replace or len(self.saves) or len(self.deletes))
+        return not (self.replace or len(self.saves) or len(self.deletes) or self.money)
 
     def slots(self) -> set[int]:
         """The slots that are saved or deleted."""
         return {*self.saves["slot"].tolist(), *self.deletes.tolist()}
 
     def then(self, newer: "CharacterChanges") -> "CharacterChanges":
-        """Both as one: ``newer`` wins where both speak of a slot."""
+        """Both as one: ``newer`` wins where both speak of a slot; money is added up."""
+        money = added_money(self.money, newer.money)
         if newer.replace:
-            return newer
+            return newer._replace(money=money)
         saves = apply_changes(self.saves, newer.saves, newer.deletes)
         deletes = self.deletes
         if not self.replace and (len(deletes) or len(newer.deletes)):
             kept = set(deletes.tolist()).difference(newer.saves["slot"].tolist())
             kept.update(newer.deletes.tolist())
             deletes = np.array(sorted(kept), SLOT)
-        return self._replace(saves=saves, deletes=deletes)
+        return self._replace(saves=saves, deletes=deletes, money=money)
 
     def without(self, slots: set[int]) -> "CharacterChanges":
         """The same with nothing said about ``slots``. Not for a replacement."""
@@ -90,11 +97,13 @@ def checked_changes(
     *,
     replace: bool = False,
     named: bool = False,
+    money: Mapping[int, int] | Iterable[tuple[int, int]] = (),
 ) -> CharacterChanges:
     """A change set from what a user gives, copied, sorted and checked.
 
     ``saves`` may be of either record dtype and in any order. With ``named`` every item must
-    have a guid. Raises `BatchError` naming the character and the slot, or `RecordError`.
+    have a guid. ``money`` are amounts by currency. Raises `BatchError` naming the character and
+    the slot, or `RecordError`.
     """
     guid = checked_guid(character_guid)
     try:
@@ -109,7 +118,7 @@ def checked_changes(
             "nothing was taken.",
             Fault.REPLACE_WITH_DELETES,
         )
-    return CharacterChanges(guid, ordered, gone, replace)
+    return CharacterChanges(guid, ordered, gone, replace, checked_money(money))
 
 
 def changes_between(
@@ -149,6 +158,41 @@ def checked_deletes(character_guid: int, deletes: Slots | Sequence[int], saves: 
     return slots_of(*slots)
 
 
+def checked_money(
+    money: Mapping[int, int] | Iterable[tuple[int, int]],
+) -> tuple[CurrencyDelta, ...]:
+    """Amounts by currency, ascending, without those that are 0; `RecordError` if one cannot be."""
+    pairs = money.items() if isinstance(money, Mapping) else money
+    result: dict[int, int] = {}
+    for currency_id, amount in pairs:
+        currency, delta = operator.index(currency_id), operator.index(amount)
+        if not 0 <= currency <= U16_MAX or not -(2**63) <= delta < 2**63:
+            raise RecordError(
+                f"{amount!r} of currency {currency_id!r}: a currency is a number in 0..65535, an "
+                "amount one of 64 bits with a sign; nothing was taken"
+            )
+        if currency in result:
+            raise RecordError(f"currency {currency} comes twice; nothing was taken")
+        result[currency] = delta
+    return _without_nothing(result)
+
+
+def added_money(
+    one: tuple[CurrencyDelta, ...], other: tuple[CurrencyDelta, ...]
+) -> tuple[CurrencyDelta, ...]:
+    """The changes of balances of both; `RecordError` if a sum is no i64."""
+    if not one or not other:
+        return one or other
+    sums = dict(one)
+    for currency_id, amount in other:
+        sums[currency_id] = sums.get(currency_id, 0) + amount
+    return checked_money(sums)
+
+
+def _without_nothing(money: dict[int, int]) -> tuple[CurrencyDelta, ...]:
+    return tuple(CurrencyDelta(*pair) for pair in sorted(money.items()) if pair[1])
+
+
 def checked_guid(character_guid: int) -> int:
     """A character guid as a plain int; `RecordError` if it is not a u64."""
     try:
@@ -169,6 +213,11 @@ def checked_operation(changes: Sequence[CharacterChanges]) -> None:
             Fault.PARTICIPANT_TWICE,
         )
     for change in changes:
+        if len(change.money) > U8_MAX:
+            raise RecordError(
+                f"character {change.character_guid}: {len(change.money)} currencies in one commit, "
+                f"{U8_MAX} are possible; nothing was taken"
+            )
         if max(len(change.saves), len(change.deletes)) > MAX_BATCH_ITEMS:
             raise BatchError(
                 f"character {change.character_guid}: {len(change.saves)} records to save and "

@@ -65,6 +65,17 @@ class InventoryRepository(ABC):
         """Save some records and delete some slots, as `mmoinv.codec.diff` gives them."""
 
     @abstractmethod
+    def load_balances(self, character_guid: int) -> dict[int, int]:
+        """The committed balances by currency; what is not there is 0."""
+
+    @abstractmethod
+    def add_money(
+        self, character_guid: int, currency_id: int, amount: int
+    ) -> OperationHandle | None:
+        """Add ``amount`` (i64; less than 0: take) to a balance. It is refused with
+        `InsufficientFundsError` if that is not there."""
+
+    @abstractmethod
     def begin_transaction(self) -> None:
         """Begin to gather. Raises `TransactionError` within a transaction."""
 
@@ -91,10 +102,12 @@ class InventoryRepository(ABC):
 
     @abstractmethod
     def commit_changes(
-        self, changes: Sequence[CharacterChanges], reason: int = 0
+        self, changes: Sequence[CharacterChanges], reason: int = 0, *, conserve: bool = False
     ) -> OperationHandle:
         """Commit change sets of several characters as one operation, beside any transaction.
 
-        ``reason`` (u8) is the game's own number for why, for the history of changes. No
-        character twice. If it raises, nothing was taken.
+        ``reason`` (u8) is the game's own number for why, for the history of changes. With
+        ``conserve`` it is refused (`NotConservedError`) unless over all its characters the
+        stacks of each entry and the money of each currency stay the same: nothing comes into
+        being in a trade. No character twice. If it raises, nothing was taken.
         """

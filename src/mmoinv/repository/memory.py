@@ -5,10 +5,17 @@ a realm's. Knows no link and no database.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 from mmoinv.codec import apply_changes
-from mmoinv.errors import DuplicateItemGuidError
+from mmoinv.errors import (
+    DuplicateItemGuidError,
+    InsufficientFundsError,
+    InvalidOperationError,
+    NotConservedError,
+    OperationRefusedError,
+)
 from mmoinv.records import Batch
 from mmoinv.repository.changes import NO_ITEMS, NO_SLOTS, CharacterChanges, checked_guid
 from mmoinv.repository.operation import OperationHandle, OperationOutcome
@@ -31,6 +38,7 @@ class InMemoryInventoryRepository(TransactionalRepository):
         self._items: dict[int, Batch] = {}
         self._versions: dict[int, int] = {}
         self._owners: dict[int, int] = {}
+        self._balances: dict[int, dict[int, int]] = {}
         self._operations = 0
 
     @property
@@ -51,14 +59,20 @@ class InMemoryInventoryRepository(TransactionalRepository):
         items = self._items.get(checked_guid(character_guid), NO_ITEMS)
         return apply_changes(items, NO_ITEMS, NO_SLOTS)
 
+    def load_balances(self, character_guid: int) -> dict[int, int]:
+        return dict(self._balances.get(checked_guid(character_guid), {}))
+
     def clear(self) -> None:
-        """Forget all items and versions. Open transactions go on."""
+        """Forget all items, money and versions. Open transactions go on."""
         with self._lock:
+            self._balances.clear()
             self._items.clear()
             self._versions.clear()
             self._owners.clear()
 
-    def _submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def _submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
         with self._lock:
             self._operations += 1
             handle = OperationHandle(
@@ -71,10 +85,14 @@ class InMemoryInventoryRepository(TransactionalRepository):
                 for change in changes
             }
             try:
+                if conserve:
+                    self._check_conserved(changes, after, handle)
+                balances = self._new_balances(changes, handle)
                 owners = self._new_owners(after, handle)
-            except DuplicateItemGuidError as error:
+            except OperationRefusedError as error:
                 handle.fail(error)
                 return handle
+            self._balances.update(balances)
             for guid in after:
                 for item_guid in self._items.get(guid, NO_ITEMS)["item_guid"].tolist():
                     self._owners.pop(item_guid, None)
@@ -84,6 +102,59 @@ class InMemoryInventoryRepository(TransactionalRepository):
             self._versions.update(versions)
         handle.succeed(OperationOutcome(handle.operation_id, 0, versions))
         return handle
+
+    def _check_conserved(
+        self,
+        changes: Sequence[CharacterChanges],
+        after: dict[int, Batch],
+        handle: OperationHandle,
+    ) -> None:
+        """Raises if something would come into being, or be gone."""
+        sums: Counter[tuple[str, int]] = Counter()
+        for sign, inventories in (
+            (1, list(after.values())),
+            (-1, [self._items.get(guid, NO_ITEMS) for guid in after]),
+        ):
+            for items in inventories:
+                for entry, count in zip(
+                    items["entry"].tolist(), items["stack_count"].tolist(), strict=True
+                ):
+                    sums["entry", entry] += sign * count
+        for change in changes:
+            for currency_id, amount in change.money:
+                sums["currency", currency_id] += amount
+        for (kind, number), rest in sums.items():
+            if rest:
+                raise NotConservedError(
+                    f"of {kind} {number} there would be {abs(rest)} "
+                    f"{'more' if rest > 0 else 'fewer'} than before; nothing is saved.",
+                    handle.operation_id,
+                    handle.character_guids,
+                )
+
+    def _new_balances(
+        self, changes: Sequence[CharacterChanges], handle: OperationHandle
+    ) -> dict[int, dict[int, int]]:
+        """The balances of whoever's change; raises if money is not there, or too much."""
+        result = {}
+        for change in changes:
+            if not change.money:
+                continue
+            balances = dict(self._balances.get(change.character_guid, {}))
+            for currency_id, amount in change.money:
+                before = balances.get(currency_id, 0)
+                balances[currency_id] = before + amount
+                if 0 <= before + amount < 2**63:
+                    continue
+                kind = InsufficientFundsError if amount < 0 else InvalidOperationError
+                raise kind(
+                    f"character {change.character_guid} has {before} of currency {currency_id}: "
+                    f"{amount:+} cannot be; nothing is saved.",
+                    handle.operation_id,
+                    handle.character_guids,
+                )
+            result[change.character_guid] = balances
+        return result
 
     def _new_owners(self, after: dict[int, Batch], handle: OperationHandle) -> dict[int, int]:
         """Whose the named items are then; raises if one would be there twice."""

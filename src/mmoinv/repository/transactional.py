@@ -35,7 +35,9 @@ class TransactionalRepository(InventoryRepository):
         self._transactions: WeakKeyDictionary[object, Gathered] = WeakKeyDictionary()
 
     @abstractmethod
-    def _submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def _submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
         """Take one checked operation that is not empty. If it raises, nothing was taken."""
 
     def save_item(
@@ -59,6 +61,11 @@ class TransactionalRepository(InventoryRepository):
     ) -> OperationHandle | None:
         return self._take(checked_changes(character_guid, saves, deletes, named=self.names_items))
 
+    def add_money(
+        self, character_guid: int, currency_id: int, amount: int
+    ) -> OperationHandle | None:
+        return self._take(checked_changes(character_guid, NO_ITEMS, money={currency_id: amount}))
+
     def begin_transaction(self) -> None:
         if self.in_transaction:
             raise TransactionError(
@@ -69,7 +76,7 @@ class TransactionalRepository(InventoryRepository):
 
     def commit(self) -> OperationHandle:
         caller = _caller()
-        handle = self._commit_checked(list(self._gathered("commit").values()), 0)
+        handle = self._commit_checked(list(self._gathered("commit").values()), 0, False)
         # Only now: a commit that raised leaves the transaction as it was.
         del self._transactions[caller]
         return handle
@@ -83,15 +90,19 @@ class TransactionalRepository(InventoryRepository):
         return bool(self._transactions) and _caller() in self._transactions
 
     def commit_changes(
-        self, changes: Sequence[CharacterChanges], reason: int = 0
+        self, changes: Sequence[CharacterChanges], reason: int = 0, *, conserve: bool = False
     ) -> OperationHandle:
         wanted = [
-            checked_changes(guid, saves, deletes, replace=replace, named=self.names_items)
-            for guid, saves, deletes, replace in changes
+            checked_changes(
+                guid, saves, deletes, replace=replace, named=self.names_items, money=money
+            )
+            for guid, saves, deletes, replace, money in changes
         ]
-        return self._commit_checked(wanted, reason)
+        return self._commit_checked(wanted, reason, conserve)
 
-    def _commit_checked(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def _commit_checked(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
         """Change sets that `checked_changes` has made, here or when they were gathered."""
         wanted = [change for change in changes if not change.is_empty]
         if not wanted:
@@ -99,11 +110,11 @@ class TransactionalRepository(InventoryRepository):
         checked_operation(wanted)
         if not 0 <= reason <= U8_MAX:
             raise RecordError(f"reason {reason} is outside 0..{U8_MAX}; nothing was taken")
-        return self._submit(wanted, reason)
+        return self._submit(wanted, reason, conserve)
 
     def _take(self, change: CharacterChanges) -> OperationHandle | None:
         if not self.in_transaction:
-            return self._commit_checked([change], 0)
+            return self._commit_checked([change], 0, False)
         gathered = self._gathered("save")
         older = gathered.get(change.character_guid)
         gathered[change.character_guid] = older.then(change) if older else change

@@ -103,6 +103,14 @@ class InventoryUnitOfWork:
                 self._register(change)
             return len(change.saves) + len(change.deletes)
 
+    def register_money(self, character_guid: int, currency_id: int, amount: int) -> None:
+        """Register that ``amount`` (i64; less than 0: take) of a currency is added to a
+        character's balance. Registered twice, it is added twice."""
+        change = checked_changes(character_guid, NO_ITEMS, money={currency_id: amount})
+        if not change.is_empty:
+            with self._lock:
+                self._register(change)
+
     # What there is
 
     @property
@@ -124,11 +132,13 @@ class InventoryUnitOfWork:
 
     # Ending
 
-    def commit(self, reason: int = 0) -> OperationHandle:
+    def commit(self, reason: int = 0, *, conserve: bool = False) -> OperationHandle:
         """Send what is registered, and not underway, as one operation.
 
         Never waits for the answer: the handle does. With nothing to send the handle is done.
-        ``reason`` (u8) is the game's own number for why. If it raises (`LinkBusyError`, ...),
+        ``reason`` (u8) is the game's own number for why. With ``conserve`` the realm refuses it
+        (`NotConservedError`) unless over all its characters the stacks of each entry and the money
+        of each currency stay the same. If it raises (`LinkBusyError`, ...),
         nothing was sent and everything is dirty as before.
         """
         # Held while the operation is handed on, so that two threads' commits leave in the
@@ -139,7 +149,9 @@ class InventoryUnitOfWork:
                 return self.repository.commit_changes((), reason)
             self._sent.append(layer)
             try:
-                handle = self.repository.commit_changes(list(layer.values()), reason)
+                handle = self.repository.commit_changes(
+                    list(layer.values()), reason, conserve=conserve
+                )
             except BaseException:
                 self._take_back(layer)
                 raise

@@ -3,7 +3,7 @@
 Knows the realm's answers, not how they travel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmoinv.records import Batch
 
@@ -21,6 +21,8 @@ class JoinedCharacter:
     epoch: int
     version: int
     items: Batch
+    balances: dict[int, int] = field(default_factory=dict)
+    """What is committed of each currency; follows as ``items`` does."""
 
 
 def read_only(items: Batch) -> Batch:

@@ -468,15 +468,17 @@ class RealmConnector:
 
     # Operations
 
-    def submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
+    ) -> OperationHandle:
         """Take one operation over joined characters; never blocks. If it raises, nothing was
         taken. The repository's commit ends here; usable from any thread."""
-        check_for_dialect(self.dialect, changes)
+        check_for_dialect(self.dialect, changes, conserve)
         with self._operations.lock:
             self._taking("commit")
             for change in changes:
                 self._check_committable(change.character_guid)
-            return self._operations.add(changes, reason)
+            return self._operations.add(changes, reason, conserve)
 
     def _check_committable(self, character_guid: int) -> None:
         if character_guid in self._taken_away:
@@ -511,6 +513,7 @@ class RealmConnector:
                     packet.session_epoch,
                     packet.version,
                     read_only(sort_by_slot(packet.items)),
+                    dict(packet.currencies.tolist()),
                 )
                 if self._joins.granted(character):
                     self._characters[character.guid] = character

@@ -39,6 +39,7 @@ class SentOperation:
     handle: OperationHandle
     changes: Sequence[CharacterChanges]
     reason: int
+    conserve: bool = False
     unanswered: set[int] = field(default_factory=set)
     failed: bool = False
     saved_part: str = ""
@@ -46,10 +47,19 @@ class SentOperation:
     taken_s: float = field(default_factory=time.monotonic)
 
 
-def check_for_dialect(dialect: Dialect, changes: Sequence[CharacterChanges]) -> None:
+def check_for_dialect(
+    dialect: Dialect, changes: Sequence[CharacterChanges], conserve: bool
+) -> None:
     """Raise before anything is taken, if a dialect of protocol 3 cannot carry the operation."""
     if dialect.layout is None:
         return
+    if conserve or any(change.money for change in changes):
+        raise InvalidOperationError(
+            f"dialect {dialect.number} (protocol 3) carries neither money nor the wish that "
+            "nothing comes into being; nothing was taken. Log on with dialect 0.",
+            0,
+            [change.character_guid for change in changes],
+        )
     if len(changes) > 1:
         raise InvalidOperationError(
             f"dialect {dialect.number} (protocol 3) carries one character in an operation, not "
@@ -76,10 +86,19 @@ def encode_commit(
             deletes = _others(character, change)
         participants.append(
             ParticipantChanges(
-                change.character_guid, character.epoch, character.version, change.saves, deletes
+                change.character_guid,
+                character.epoch,
+                character.version,
+                change.saves,
+                deletes,
+                change.money,
             )
         )
-    flags = (CommitFlags.REPLACE if replace else 0) | (CommitFlags.REPEATED if repeated else 0)
+    flags = (
+        CommitFlags.REPLACE * replace
+        | CommitFlags.REPEATED * repeated
+        | CommitFlags.CONSERVE * operation.conserve
+    )
     return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
 
 

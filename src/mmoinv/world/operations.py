@@ -160,7 +160,9 @@ class Operations:
 
     # Taking and sending
 
-    def add(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def add(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
         """Take one operation; never blocks. `LinkBusyError` at the bound: nothing was taken."""
         guids = tuple(change.character_guid for change in changes)
         with self.lock:
@@ -176,7 +178,8 @@ class Operations:
                 operation_id = self._short_ids.take()
             handle = OperationHandle(operation_id, guids)
             try:
-                self._pending.add(operation_id, guids, SentOperation(handle, changes, reason))
+                sent = SentOperation(handle, changes, reason, conserve)
+                self._pending.add(operation_id, guids, sent)
             except MmoinvError:
                 self._short_ids.release(operation_id)
                 raise
@@ -255,6 +258,9 @@ class Operations:
                 character = self._characters.get(change.character_guid)
                 if character is not None:
                     character.items = read_only(change.applied_to(character.items))
+                    for currency_id, amount in change.money:
+                        before = character.balances.get(currency_id, 0)
+                        character.balances[currency_id] = before + amount
                     character.version = versions.get(character.guid, character.version)
             sent.handle.succeed(OperationOutcome(operation_id, status, versions))
         else:

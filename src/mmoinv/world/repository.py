@@ -25,7 +25,9 @@ class TakesOperations(Protocol):
         """The joined character of that guid."""
         ...
 
-    def submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
+    ) -> OperationHandle:
         """Take one operation; if it raises, nothing was taken."""
         ...
 
@@ -48,10 +50,15 @@ class WorldServerInventoryRepository(TransactionalRepository):
     def load_items(self, character_guid: int) -> Batch:
         return sort_by_slot(self._joined(character_guid).items)
 
-    def _submit(self, changes: Sequence[CharacterChanges], reason: int) -> OperationHandle:
+    def load_balances(self, character_guid: int) -> dict[int, int]:
+        return dict(self._joined(character_guid).balances)
+
+    def _submit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
         for change in changes:
             self._joined(change.character_guid)
-        return self._connector.submit(changes, reason)
+        return self._connector.submit(changes, reason, conserve)
 
     def _joined(self, character_guid: int) -> JoinedCharacter:
         character = self._connector.character(character_guid)
