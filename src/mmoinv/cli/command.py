@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from mmoinv import __version__
 from mmoinv.cli.arguments import Formatter, add_verbose, codec_name
+from mmoinv.cli.audit import add_audit
 from mmoinv.cli.db import add_db
 from mmoinv.cli.doctor import add_doctor
 from mmoinv.cli.explain import add_explain
@@ -63,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
             "      let a world server in; prints its secret\n"
             "  mmoinv realm --database sqlite:///realm.db --port 6280\n"
             "      run the realm server\n"
+            "  mmoinv history 7 --database sqlite:///realm.db\n"
+            "      what happened to a character's items; show, trace and verify ask further\n"
             "  mmoinv doctor\n"
             "      what is installed, and what is wrong with it\n"
             "  mmoinv explain 82 09 00 00 00 00 07 00 00 00 00 00 00 00\n"
@@ -78,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     add_realm(commands)
     add_world(commands)
     add_db(commands)
+    add_audit(commands)
     add_loadtest(commands)
     add_doctor(commands)
     add_explain(commands)

@@ -78,6 +78,15 @@ def is_current(connection: Connection, database: str) -> bool:
     return schema.state is State.CURRENT
 
 
+def require_readable(connection: Connection, database: str) -> None:
+    """`SchemaVersionError` unless the database holds the schema; creates nothing."""
+    if not is_current(connection, database):
+        raise SchemaVersionError(
+            f"database {database} is empty: no realm has used it yet. Check the URL; nothing was "
+            "changed."
+        )
+
+
 def require_current(connection: Connection, database: str) -> None:
     """Creates the schema in an empty database; `SchemaVersionError` if it has another version."""
     if schema_of(connection, database).state is State.CURRENT:
