@@ -199,7 +199,7 @@ async def test_every_status_that_there_is(realm: RealmServer, secret: str) -> No
         await client.join(8)
         money = codec.encode_commit_inventory(
             9,
-            [ParticipantChanges(7, 1, 1, batch_of(), slots_of(), (CurrencyDelta(1, 5),))],
+            [ParticipantChanges(7, 1, 1, batch_of(), slots_of(), (CurrencyDelta(1, -5),))],
         )
         answers = await client.answers(
             commit_frame(1, 7, item(23, 1)),
@@ -208,11 +208,11 @@ async def test_every_status_that_there_is(realm: RealmServer, secret: str) -> No
             commit_frame(3, 99, item(23, 1)),
             commit_frame(4, 7, item(24, 2)),
             commit_frame(5, 8, item(23, 1)),
-            commit_frame(6, 8, flags=CommitFlags.CONSERVE),
+            commit_frame(6, 8, item(24, 11), flags=CommitFlags.CONSERVE),
             money,
             commit_frame(10, 8, item(23, 10)),
         )
-        assert [a.status for a in answers] == [0, 1, 2, 2, 3, 10, 4, 4, 0]
+        assert [a.status for a in answers] == [0, 1, 2, 2, 3, 10, 5, 9, 0]
         assert [a.versions[0] for a in answers] == [
             (7, 1), (7, 1), (7, 1), (99, 0), (7, 1), (8, 0), (8, 0), (7, 1), (8, 1)
         ]  # fmt: skip
