@@ -84,7 +84,7 @@ def values_of(setting: Setting) -> st.SearchStrategy[Any]:
         return text.filter(lambda one: one and shown_url(one) == one)
     if kind is int:
         return st.integers(1, 1000)
-    if setting.key == "keep_operations_s":
+    if setting.key in ("keep_operations_s", "keep_ledger_s"):
         return st.floats(60, 1e9)
     if setting.field.type is bool:
         return st.booleans()

@@ -109,6 +109,37 @@ async def test_a_run_on_a_database_server(url_with_password, tmp_path):
         assert not await store.has_characters(GUID_BASE, GUID_BASE + 0xFFFF_FFFF)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_a_realm_that_is_killed_in_the_middle(kind, request, tmp_path):
+    figures = tmp_path / "figures.json"
+    where = []
+    if kind != "sqlite":
+        where = ["--database", request.getfixturevalue(f"{kind}_url")]
+    result = load_test(
+        *("--players", "30", "--duration", "4", "--saves-per-s", "3", "--crash-at", "1.5"),
+        *("--json", str(figures), *where),
+        timeout_s=120,
+    )
+    output = result.stdout + result.stderr
+    crash = json.loads(figures.read_text())["crash"]
+    assert crash["acknowledged"] == crash["found"] > 100, output
+    assert crash["doubled"] == 0
+    assert 0 < crash["realm_ready_s"] < crash["first_answer_s"]
+    assert re.search(rf"{crash['found']} acknowledged, {crash['found']} found, 0 doubled", output)
+    report = json.loads(figures.read_text())
+    assert (report["lost"], report["doubled"]) == (0, 0), output
+    assert report["targets"]["refused"]["value"] == 0, output
+
+
+@pytest.mark.parametrize(
+    "more", [["--crash-at", "9"], ["--crash-at", "0"], ["--realm", "127.0.0.1:1", "--world", "w"]]
+)
+def test_a_crash_that_cannot_be(more):
+    result = load_test("--duration", "5", "--crash-at", "2", "--secret", "s", *more)
+    assert result.returncode == 2
+    assert "--crash-at" in result.stderr or "--secret" in result.stderr
+
+
 def test_a_report_with_plots_beside_an_earlier_run(tmp_path):
     figures, html = tmp_path / "figures.json", tmp_path / "report.html"
     arguments = ("--players", "4", "--duration", "1", "--saves-per-s", "4")

@@ -41,6 +41,8 @@ def add_loadtest(commands: Commands) -> None:
             "      the same on a database server; mariadb:// works too\n"
             "  mmoinv loadtest --realm 127.0.0.1:6280 --world world-1 --secret-file secret.txt\n"
             "      against a realm that runs; its own figures are not available then\n"
+            "  mmoinv loadtest --duration 20 --crash-at 10\n"
+            "      kill the realm in the middle, and count what was acknowledged\n"
             "  mmoinv loadtest --sender\n"
             "      how many saves a second the realm takes, beside one transaction a save\n"
             "  mmoinv loadtest --sender --whole --database mariadb://mmoinv@localhost/realm\n"
@@ -61,6 +63,13 @@ def add_loadtest(commands: Commands) -> None:
         default=0.5,
         metavar="N",
         help="saves of one player in a second (default: %(default)s)",
+    )
+    command.add_argument(
+        "--crash-at",
+        type=float,
+        metavar="S",
+        help="kill the realm (-9) after S seconds of play, start it again, and look every save "
+        "that was answered up in the database",
     )
     where = command.add_mutually_exclusive_group()
     _add_database_to(where)
@@ -165,6 +174,7 @@ def _run_loadtest(options: argparse.Namespace) -> int:
         command=shown_command(options.typed),
         seed=options.seed,
         plain=options.plain,
+        crash_at_s=options.crash_at,
     )
     with _ended_by_signals():
         return run_load_test(settings, Console())

@@ -522,6 +522,17 @@ class StoreConformance:
         assert (await store.counts()).applied_operations == 0
         assert await _forget(store, 2**40) == 1
 
+    async def test_the_ledger_is_forgotten_from_its_oldest_row_on(self, store: Store) -> None:
+        await joined(store, 7)
+        await run(store, *(commit(n, changes(7, version=n - 1)) for n in range(1, 8)))
+        assert not await store.forget_ledger(0)
+        assert len(await store.read_ledger(7)) == 7
+        assert await store.forget_ledger(2**40, limit=3)
+        assert [one.version for one in await store.read_ledger(7)] == [4, 5, 6, 7]
+        while await store.forget_ledger(2**40, limit=3):
+            pass
+        assert await store.read_ledger(7) == []
+
     async def test_ranges_of_characters_are_cleared_alone(self, store: Store) -> None:
         guids = [5, 2**63 - 1, 2**63, 2**64 - 1]
         await joined(store, *guids)

@@ -4,10 +4,11 @@ Through a connection of its own, beside the realm and after it. Knows no process
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from mmoinv.loadtest.guids import GUID_BASE, GUID_LAST
 from mmoinv.records import Batch
-from mmoinv.stores import open_store
+from mmoinv.stores import open_store, store_for
 
 
 async def stored_characters(database: str) -> dict[int, Batch]:
@@ -16,6 +17,21 @@ async def stored_characters(database: str) -> dict[int, Batch]:
         owners, items = await store.read_inventories(GUID_BASE, GUID_LAST)
     found, starts = np.unique(owners, return_index=True)
     return dict(zip(found.tolist(), np.split(items, starts[1:]), strict=True))
+
+
+async def applied_operations(database: str) -> npt.NDArray[np.uint64]:
+    """The ids of all operations that are noted as applied, ascending."""
+    from sqlalchemy import select
+
+    from mmoinv.stores.sql_store import SqlStore
+    from mmoinv.stores.tables import APPLIED
+
+    store = store_for(database)
+    assert isinstance(store, SqlStore)
+    ids = await store.read_only(
+        lambda connection: connection.execute(select(APPLIED.c.operation_id)).scalars().all()
+    )
+    return np.sort(np.array(ids, np.uint64))
 
 
 async def clear_characters(database: str) -> int:

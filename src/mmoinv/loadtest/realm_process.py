@@ -20,17 +20,25 @@ def run_realm(
     database: str,
     world_names: list[str],
     limits: RealmLimits | None = None,
+    port: int = 0,
 ) -> None:
-    """Run until told to end: sends ("ready", ...), then ("sample", ...) again and again."""
+    """Run until told to end: sends ("ready", ...), then ("sample", ...) again and again.
+
+    Worlds of ``world_names`` get new secrets; those that are there keep theirs.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    loops.run(_run(connection, database, world_names, limits))
+    loops.run(_run(connection, database, world_names, limits, port))
 
 
 async def _run(
-    connection: Connection, database: str, world_names: list[str], limits: RealmLimits | None
+    connection: Connection,
+    database: str,
+    world_names: list[str],
+    limits: RealmLimits | None,
+    port: int,
 ) -> None:
     loop = asyncio.get_running_loop()
-    async with RealmServer(database, port=0, limits=limits) as realm:
+    async with RealmServer(database, port=port, limits=limits) as realm:
         secrets = {name: await realm.add_world(name) for name in world_names}
         gc.freeze()
         connection.send(("ready", {"port": realm.port, "secrets": secrets}))

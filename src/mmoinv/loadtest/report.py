@@ -21,6 +21,7 @@ from rich.table import Table
 
 from mmoinv import __version__, codec
 from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.crash import CrashFigures
 from mmoinv.loadtest.deeds import Tally
 from mmoinv.loadtest.live import number
 from mmoinv.loadtest.machine import UNKNOWN, machine_facts
@@ -56,6 +57,7 @@ class RunFigures:
     """The monotonic moment."""
     database: str = UNKNOWN
     """Name and version."""
+    crash: CrashFigures | None = None
 
 
 def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
@@ -87,6 +89,12 @@ def targets(run: RunFigures) -> dict[str, dict[str, Any]]:
         }
         for name, (value, limit) in below.items()
     }
+    if run.crash is not None:
+        # Who waits for a realm to come back waits longer than a target allows.
+        for name in ("rtt_p99_ms", "database_p99_ms"):
+            result[name]["passed"] = None
+        missing = run.crash.acknowledged - run.crash.found
+        result["acknowledged_and_missing"] = {"value": missing, "limit": 0, "passed": missing == 0}
     refused = run.play.refused + run.all_at_once.refused
     for name, count in (
         ("lost", run.findings.lost),
@@ -145,6 +153,7 @@ def as_json(run: RunFigures) -> dict[str, Any]:
         "doubled": run.findings.doubled,
         "targets": judged,
         "passed": all(target["passed"] is not False for target in judged.values()),
+        "crash": None if run.crash is None else run.crash.as_json(),
         "characters_verified": run.findings.characters,
         "records_verified": run.findings.records,
         "deeds": {name: count.done for name, count in run.deeds.items()},
@@ -212,6 +221,7 @@ TARGET_NAMES = {
     "all_at_once_database_p99_ms": ("transaction p99, all at once", "ms"),
     "largest_save_bytes": ("largest save, playing", "bytes"),
     "save_of_40_items_bytes": ("inventory of 40 items", "bytes"),
+    "acknowledged_and_missing": ("answered saves that are not found", ""),
     "lost": ("records lost", ""),
     "doubled": ("records doubled", ""),
     "refused": ("saves refused or not taken", ""),
@@ -290,8 +300,24 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
             "characters were read back and are what the worlds hold: none lost, none doubled.",
             highlight=False,
         )
+    if run.crash is not None:
+        _show_crash(console, run.crash)
     verdict = "[bold green]passed[/]" if report["passed"] else "[bold red]FAILED[/]"
     console.print(f"\nThe run {verdict}.", highlight=False)
+
+
+def _show_crash(console: Console, crash: CrashFigures) -> None:
+    figures = crash.as_json()
+    console.print(
+        f"The realm was killed (-9) and started again; it listened {figures['realm_ready_s']} s "
+        f"after the kill, and the first save was answered after {figures['first_answer_s']} s.",
+        highlight=False,
+    )
+    console.print(
+        f"[bold]{crash.acknowledged:,} acknowledged, {crash.found:,} found, "
+        f"{crash.doubled:,} doubled[/]",
+        highlight=False,
+    )
 
 
 def show_next_steps(console: Console, settings: LoadTestSettings) -> None:

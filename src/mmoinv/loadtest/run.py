@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from mmoinv import plots
 from mmoinv.errors import MmoinvError
-from mmoinv.loadtest.characters import clear_characters, stored_characters
+from mmoinv.loadtest.characters import applied_operations, clear_characters, stored_characters
 from mmoinv.loadtest.comparison import Comparison, read_report, show_comparison
+from mmoinv.loadtest.crash import CrashFigures
 from mmoinv.loadtest.deeds import Tally, together
 from mmoinv.loadtest.live import LiveTable, progress
 from mmoinv.loadtest.machine import UNKNOWN, database_version
@@ -92,6 +94,8 @@ class _Run:
         self._refusals_shown = 0
         self._has_saved = False
         self._finished = False
+        self._port = 0
+        self._crash: CrashFigures | None = None
 
     @property
     def children(self) -> list[Child]:
@@ -105,6 +109,8 @@ class _Run:
         play, self._measures = self._measures, Measures()
         sizes = self._all_at_once()
         findings = self._verify()
+        if self._crash is not None:
+            self._count_acknowledged(self._crash, findings)
         if not self._settings.has_own_realm:
             self._ask("clear")
         self._finished = True
@@ -118,6 +124,7 @@ class _Run:
             deeds,
             play_started_s,
             self._database_version,
+            self._crash,
         )
 
     def end(self) -> None:
@@ -152,6 +159,7 @@ class _Run:
                     break
             self._database_version = asyncio.run(database_version(self._database))
             host, port, secrets = "127.0.0.1", payload["port"], payload["secrets"]
+            self._port = port
         else:
             names, secrets = [settings.world_name], {settings.world_name: settings.secret}
         self._console.print(
@@ -162,7 +170,15 @@ class _Run:
         for number, name in enumerate(names):
             share = (settings.players * (number + 1)) // len(names) - first
             world = WorldSettings(
-                host, port, name, secrets[name], first, share, settings.saves_per_s, settings.seed
+                host,
+                port,
+                name,
+                secrets[name],
+                first,
+                share,
+                settings.saves_per_s,
+                settings.seed,
+                settings.crash_at_s is not None,
             )
             self._worlds.append(Child(f"world server {name}", run_world, world))
             first += share
@@ -182,14 +198,39 @@ class _Run:
         start_s = time.monotonic() + AHEAD_S
         title = f"{self._settings.players} players loot, use, equip, sell, trade and save"
         with LiveTable(self._console, title, duration_s, self._settings.plain) as table:
-            results = self._ask(
-                "play", lambda: table.show(self._measures), None, (start_s, start_s + duration_s)
-            )
+
+            def show() -> None:
+                table.show(self._measures)
+                crash_at_s = self._settings.crash_at_s
+                if crash_at_s is not None and time.monotonic() > start_s + crash_at_s:
+                    self._crash_once()
+
+            results = self._ask("play", show, None, (start_s, start_s + duration_s))
             # Behind its schedule a run takes longer than it was to; the rate must not hide that.
             played_s = max(duration_s, time.monotonic() - start_s)
             self._settle()
             table.show(self._measures, last=True)
         return start_s, played_s, together(results)
+
+    def _crash_once(self) -> None:
+        """Kill the realm as a power cut would, and start another one on its port."""
+        if self._crash is not None:
+            return
+        assert self._realm is not None
+        realm, self._realm = self._realm, None
+        self._crash = CrashFigures(time.monotonic())
+        realm.end(gently=False)
+        self._realm = Child("the realm", run_realm, self._database, [], None, self._port)
+
+    def _count_acknowledged(self, crash: CrashFigures, findings: Findings) -> None:
+        """Look every save that was answered up in the database."""
+        acknowledged = np.array(
+            [number for world in self._ask("acknowledged") for number in world], np.uint64
+        )
+        applied = asyncio.run(applied_operations(self._database))
+        crash.acknowledged = len(acknowledged)
+        crash.found = int(np.isin(acknowledged, applied).sum())
+        crash.doubled = findings.doubled
 
     def _all_at_once(self) -> dict[str, int]:
         self._console.print("\nNow everyone saves the whole inventory at the same instant ...")
@@ -247,12 +288,16 @@ class _Run:
     def _messages(self, timeout_s: float) -> list[tuple[Child, str, Any]]:
         result = messages(self.children, timeout_s)
         for child, kind, payload in result:
+            if kind == "ready" and child is self._realm and self._crash is not None:
+                self._crash.ready_s = time.monotonic()
             if kind != "sample":
                 continue
             if child is self._realm:
                 self._measures.add_realm(payload)
             else:
                 self._measures.add_world(payload)
+                if self._crash is not None:
+                    self._crash.take(payload["answered_s"])
                 self._pending[child] = payload["pending"]
                 self._measures.set_pending(sum(self._pending.values()), payload["at_s"])
                 for refusal in payload["refusals"]:

@@ -32,6 +32,8 @@ class LoadTestSettings:
     command: str = ""
     seed: int = 1
     plain: bool = False
+    crash_at_s: float | None = None
+    """Seconds after the play began when the realm is killed (-9) and started again."""
 
     @property
     def has_own_realm(self) -> bool:
@@ -48,6 +50,11 @@ class LoadTestSettings:
             raise ConfigurationError("with --realm there is one world: leave --worlds out")
         if not all(0 < value < math.inf for value in (self.duration_s, self.saves_per_s)):
             raise ConfigurationError("--duration and --saves-per-s must be finite and above 0")
+        if self.crash_at_s is not None:
+            if not self.has_own_realm:
+                raise ConfigurationError("--crash-at kills a realm of its own: leave --realm out")
+            if not 0 < self.crash_at_s < self.duration_s:
+                raise ConfigurationError("--crash-at must be above 0 and below --duration")
         for path in (self.json_path, self.html_path):
             check_report_path(path)
         if self.json_path and self.html_path and Path(self.json_path) == Path(self.html_path):
@@ -75,6 +82,8 @@ class WorldSettings:
     players: int
     saves_per_s: float
     seed: int
+    reconnects: bool = False
+    """Whether a realm that goes away is expected to come back."""
 
 
 def shown_command(arguments: Sequence[str]) -> str:

@@ -51,6 +51,8 @@ class _World:
         self._answered_s: list[float] = []
         self._packet_bytes: list[int] = []
         self._refused: list[str] = []
+        self._acknowledged: list[int] = []
+        """Operations that were answered as committed, where a realm may crash."""
         self._open = 0
         self._all_answered = asyncio.Event()
 
@@ -64,8 +66,8 @@ class _World:
             secret=settings.secret,
             # Everyone saves at once, and that must fit.
             max_pending=max(MAX_PENDING, settings.players),
-            # A realm that goes away ends the run, and says so.
-            reconnects=False,
+            # Else a realm that goes away ends the run, and says so.
+            reconnects=settings.reconnects,
         ) as connector:
             self._connector = connector
             self._repository = connector.repository()
@@ -165,6 +167,10 @@ class _World:
         self._send_sample()
         return sizes
 
+    async def _do_acknowledged(self, _: Any) -> list[int]:
+        """The operations that were answered as committed since the set-up."""
+        return self._acknowledged
+
     async def _do_holdings(self, _: Any) -> dict[int, bytes]:
         """What this world holds, by character guid, as bytes of `INVENTORY_ITEM` records."""
         return {player.guid: player.items.tobytes() for player in self._players}
@@ -213,6 +219,8 @@ class _World:
             error = ended.exception
             if error is None:
                 now_s = time.monotonic()
+                if self._settings.reconnects:
+                    self._acknowledged.append(ended.operation_id)
                 self._rtt_ms.append((now_s - due_s) * 1e3)
                 self._answered_s.append(now_s)
             else:
@@ -225,7 +233,7 @@ class _World:
         until_s = time.monotonic() + ANSWERED_WITHIN_S
         while self._open:
             fate = f"{self._open} saves were not answered: they may or may not be saved"
-            if self._connector.state is not ConnectorState.CONNECTED:
+            if self._connector.state is ConnectorState.LOST:
                 raise LinkError(f"the link to the realm was lost; {fate}")
             if time.monotonic() > until_s:
                 raise MmoinvError(f"the realm was silent for {ANSWERED_WITHIN_S:.0f} s; {fate}")

@@ -33,6 +33,9 @@ class RealmLimits:
     """How long it is remembered that an operation was applied: for so long a world may send it
     again and it is not applied twice."""
 
+    keep_ledger_s: float = 180 * 86400.0
+    """How long the ledger keeps what an operation changed."""
+
     def check(self) -> None:
         """`ConfigurationError` if a value cannot be."""
         check_bounds(
@@ -42,4 +45,5 @@ class RealmLimits:
             gather_s=(0.0, 10.0),
             # Shorter than a link may be cut off, it would not keep what it is for.
             keep_operations_s=(60.0, CENTURY_S),
+            keep_ledger_s=(60.0, CENTURY_S),
         )

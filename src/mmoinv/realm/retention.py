@@ -1,6 +1,7 @@
-"""Forgets applied operations once they are old, a little at a time beside the writer's work.
+"""Forgets applied operations and the ledger once they are old, a little at a time beside the
+writer's work.
 
-Never forgets one that is younger than the realm's limit. Knows no links.
+Never forgets what is younger than the realm's limits. Knows no links.
 """
 
 import asyncio
@@ -32,3 +33,19 @@ async def forget_old_operations(
         except StoreError as error:
             log.warning("old operations are kept for now: %s", error)
         await asyncio.sleep(round_pause_s if place is None else slice_pause_s)
+
+
+async def forget_old_ledger(
+    store: Store,
+    keep_s: float,
+    slice_pause_s: float = SLICE_PAUSE_S,
+    round_pause_s: float = ROUND_PAUSE_S,
+) -> None:
+    """Delete the oldest rows of the ledger, again and again, until cancelled."""
+    while True:
+        has_more = False
+        try:
+            has_more = await store.forget_ledger(int(time.time() - keep_s))
+        except StoreError as error:
+            log.warning("old rows of the ledger are kept for now: %s", error)
+        await asyncio.sleep(slice_pause_s if has_more else round_pause_s)

@@ -16,7 +16,7 @@ from mmoinv.realm.group_commit import GroupCommit
 from mmoinv.realm.ids import NumberMint
 from mmoinv.realm.limits import RealmLimits
 from mmoinv.realm.protocol import RealmParts, WorldServerLink
-from mmoinv.realm.retention import forget_old_operations
+from mmoinv.realm.retention import forget_old_ledger, forget_old_operations
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import RealmStatistics, Tally
 from mmoinv.realm.worlds import add_world
@@ -99,6 +99,10 @@ class RealmServer:
         self._chores = [
             asyncio.create_task(self._tick(parts), name="mmoinv realm clock"),
             asyncio.create_task(forgetting, name="mmoinv realm retention"),
+            asyncio.create_task(
+                forget_old_ledger(self._store, self._limits.keep_ledger_s),
+                name="mmoinv realm ledger retention",
+            ),
         ]
         self._port = self._server.sockets[0].getsockname()[1]
         log.info("listening on %s:%d, %s", self.host, self._port, self._store.url)

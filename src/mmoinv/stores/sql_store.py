@@ -319,6 +319,25 @@ class SqlStore(ABC):
 
         return await self._write(work)
 
+    async def forget_ledger(self, committed_before_s: int, limit: int = 2000) -> bool:
+        """Delete some of the oldest rows of the ledger; whether there may be more."""
+
+        def work(connection: Connection) -> bool:
+            number = LEDGER.c.ledger_id
+            oldest = connection.execute(
+                select(number, LEDGER.c.committed_at).order_by(number).limit(limit)
+            ).all()
+            old = [ledger_id for ledger_id, at_s in oldest if at_s < committed_before_s]
+            if old:
+                connection.execute(
+                    delete(LEDGER).where(
+                        and_(number <= old[-1], LEDGER.c.committed_at < committed_before_s)
+                    )
+                )
+            return len(old) == limit
+
+        return await self._write(work)
+
     async def counts(self) -> StoreCounts:
         """How many rows each table has."""
 

@@ -153,6 +153,11 @@ class Store(Protocol):
         """
         ...
 
+    async def forget_ledger(self, committed_before_s: int, limit: int = 2000) -> bool:
+        """Delete up to ``limit`` of the oldest rows of the ledger, as long as they were committed
+        before a time in seconds since 1970; whether there may be more."""
+        ...
+
     async def counts(self) -> StoreCounts:
         """How many rows each table has. Reads whole tables."""
         ...
