@@ -152,7 +152,9 @@ class _Check:
     def _check_characters(self) -> None:
         replay = Replay(self._sent, self._present, self._start)
         otherwise: set[tuple[int, int]] = set()
-        for character in sorted(replay.characters | self._stored.records.keys()):
+        stored = self._stored
+        known = stored.records.keys() | stored.versions.keys() | stored.wallets.keys()
+        for character in sorted(replay.characters | known):
             self._check_versions(character, replay)
             otherwise |= self._check_contents(character, replay)
         for operation in sorted({operation for operation, _ in otherwise}):
@@ -204,15 +206,23 @@ class _Check:
     def _suspects(
         self, character: int, replay: Replay, expected: Contents, found: Contents
     ) -> list[int]:
-        """Operations that speak of all that differs, those first whose presence is least sure."""
+        """Operations that speak of all that differs, those first that are the likeliest to be
+        there, or missing, against what was taken for true."""
         slots = different(expected[0], found[0])
         currencies = different(expected[1], found[1])
 
-        def certainty(operation: int) -> tuple[bool, bool]:
-            sure = operation in self._acknowledged or operation in self._refused
-            return operation not in self._lost, sure
+        version = int(self._stored.versions.get(character, 0))
 
-        return sorted(replay.touching(character, slots, currencies), key=certainty)
+        def unlikelihood(operation: int) -> tuple[bool, bool, bool, int]:
+            known = operation in self._acknowledged or operation in self._refused
+            return (
+                operation not in self._lost,
+                not replay.leads_to(version, character, otherwise=operation),
+                known,
+                -replay.change(operation, character).version,
+            )
+
+        return sorted(replay.touching(character, slots, currencies), key=unlikelihood)
 
     def _judge(self, operation: int, otherwise: set[tuple[int, int]]) -> None:
         """Say what it means that an operation is, or is not, there for some characters."""

@@ -139,7 +139,9 @@ def read_journals(paths: Iterable[Path]) -> list[Sent | Answer]:
     return entries
 
 
-def _entry(document: dict[str, Any]) -> Sent | Answer:
+def _entry(document: Any) -> Sent | Answer:
+    if not isinstance(document, dict) or len(document) != 1:
+        raise ValueError("neither 'sent' nor 'answer'")
     ((name, fields),) = document.items()
     if name == "answer":
         return Answer(**{**fields, "versions": _by_number(fields["versions"])})

@@ -55,6 +55,13 @@ class Replay:
             if (each in self._present) != (each == otherwise)
         ]
 
+    def leads_to(self, version: int, character: int, otherwise: int | None = None) -> bool:
+        """Whether the chain has neither gap nor fork, and ends with ``version``."""
+        chain = self.chain(character, otherwise)
+        begin = int(self._start.versions.get(character, 0))
+        versions = [self.change(each, character).version for each in chain]
+        return versions == list(range(begin, version))
+
     def contents(self, character: int, otherwise: int | None = None) -> Contents:
         """What the chain makes of the start."""
         batch = self._start.records.get(character)
