@@ -114,6 +114,15 @@ def test_a_half_applied_trade_that_was_listed(there):
     assert names(findings, f"{trade:#x}", "half applied", f"missing for {3 - there:#x}")
 
 
+def test_operations_that_cannot_be_told_apart_are_both_named():
+    shard = Shard(1)
+    shard.loot("acknowledged", 1)
+    first, second = shard.trade("gone", 1, 23, 2), shard.trade("gone", 1, 23, 2)
+    findings = checked(after(shard, first, 2))
+    assert findings.half_applied == 1
+    assert names(findings, f"{first:#x}", f"{second:#x}", "half applied", "or it is")
+
+
 def test_a_half_applied_trade_that_was_acknowledged_is_also_lost():
     shard = Shard(1)
     shard.loot("acknowledged", 1)

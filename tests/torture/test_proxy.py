@@ -309,10 +309,12 @@ async def test_a_duplicate_that_is_not_refused_ends_with_the_proxy():
 async def test_answers_are_dropped_and_then_the_link_is_cut():
     async with Bench() as bench:
         world, realm = await bench.talk()
-        bench.proxy.drop_answers(0.2)
+        bench.proxy.drop_answers(3600)
         world.send(b"commit")
         assert await realm.receive(6) == b"commit"
         realm.send(b"committed")
+        await until(lambda: bench.proxy.counts["drop_answers"])
+        bench.proxy.drop_answers(0.01)
         assert await world.rest() == (b"", "reset")
         assert await realm.rest() == (b"", "reset")
         assert bench.proxy.counts == {"drop_answers": 1}

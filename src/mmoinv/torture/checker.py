@@ -152,6 +152,7 @@ class _Check:
     def _check_characters(self) -> None:
         replay = Replay(self._sent, self._present, self._start)
         otherwise: set[tuple[int, int]] = set()
+        self._alike: defaultdict[int, set[int]] = defaultdict(set)
         stored = self._stored
         known = stored.records.keys() | stored.versions.keys() | stored.wallets.keys()
         for character in sorted(replay.characters | known):
@@ -193,9 +194,15 @@ class _Check:
         expected = replay.contents(character)
         if expected == (records, wallet):
             return set()
-        for operation in self._suspects(character, replay, expected, (records, wallet)):
-            if replay.contents(character, otherwise=operation) == (records, wallet):
-                return {(operation, character)}
+        explaining = [
+            operation
+            for operation in self._suspects(character, replay, expected, (records, wallet))
+            if replay.contents(character, otherwise=operation) == (records, wallet)
+        ]
+        if explaining:
+            first, *others = explaining
+            self._alike[first] |= set(others)
+            return {(first, character)}
         self._name_differences(character, replay, (records, wallet))
         return set()
 
@@ -238,9 +245,11 @@ class _Check:
             self._lost.add(operation)
         if (there and missing) or (there and not listed) or (missing and listed):
             self._half.add(operation)
+        others = ", ".join(f"{each:#x}" for each in sorted(self._alike[operation]))
+        alike = f" (or it is operation {others}, which says the same)" if others else ""
         self._note(
             f"operation {operation:#x} of {self._sent[operation].world}, "
-            f"{self._answer(operation)}: {self._extent(there, missing, listed)}"
+            f"{self._answer(operation)}: {self._extent(there, missing, listed)}{alike}"
         )
 
     def _answer(self, operation: int) -> str:

@@ -5,6 +5,7 @@ is killed loses no line, at most the end of its last one. Does not know what is 
 """
 
 import json
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,7 +50,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Sent:
-    """An operation; to be written before it is committed.
+    """An operation; to be written before it is on the wire.
+
+    Its id is known once it was committed. A connector sends in the next turn of its event loop, so
+    whoever writes this right after ``commit()``, in the loop's thread and without awaiting
+    anything, is in time.
 
     ``created`` and ``destroyed`` say how many of an entry it makes and ends over all its
     characters: loot, what is sold or used up. What only moves, splits or merges is in neither.
@@ -100,7 +105,9 @@ class Journal:
     def write(self, entry: Sent | Answer) -> None:
         """Append an entry; with the kernel on return, so that a kill -9 does not lose it."""
         name = "sent" if isinstance(entry, Sent) else "answer"
-        self._file.write(json.dumps({name: asdict(entry)}).encode() + b"\n")
+        # Numpy's integers are integers too.
+        line = json.dumps({name: asdict(entry)}, default=operator.index)
+        self._file.write(line.encode() + b"\n")
 
     def close(self) -> None:
         """Close the file."""
