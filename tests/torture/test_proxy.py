@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from typing import cast
 
 import pytest
 
@@ -22,8 +23,7 @@ class Peer(asyncio.Protocol):
         self._lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         if self._accepted is not None:
             self._accepted.put_nowait(self)
 
@@ -270,6 +270,18 @@ async def test_throttle_passes_everything():
         assert await realm.receive(1) == b"1"
         bench.proxy.cut()
         assert (await realm.rest())[1] == "reset"
+
+
+async def test_a_hang_stops_in_the_middle_of_what_is_throttled():
+    async with Bench() as bench:
+        world, realm = await bench.talk()
+        bench.proxy.throttle(1000)
+        world.send(b"x" * 5000)
+        await realm.receive(1)
+        bench.proxy.hang(3600)
+        await until(lambda: bench.proxy.counts["hang"])
+        bench.proxy.cut()
+        assert len((await realm.rest())[0]) < 4999
 
 
 async def test_calm_ends_what_lasts():

@@ -139,11 +139,8 @@ class Flow:
             due_s, data = await self._queue.get()
             if due_s > loop.time():
                 await asyncio.sleep(due_s - loop.time())
-            while (left_s := self._connection.conditions.hang_until_s - loop.time()) > 0:
-                if data:
-                    self._connection.hit("hang")
-                await asyncio.sleep(left_s)
             if not data:
+                await self._hang()
                 self.end()
                 return
             await self._write(data)
@@ -157,6 +154,7 @@ class Flow:
 
     async def _write(self, data: bytes) -> None:
         while data:
+            await self._hang(hits=True)
             rate = self._connection.conditions.bytes_per_s
             piece = data[: max(1, int(rate / 20))] if rate else data
             data = data[len(piece) :]
@@ -171,6 +169,8 @@ class Flow:
             if cut:
                 piece = piece[:cut]
             self._position.advance(piece)
+            if self._writer.transport.is_closing():
+                raise ConnectionResetError("the receiver is gone")
             self._writer.write(piece)
             await self._writer.drain()
             if cut:
@@ -179,6 +179,13 @@ class Flow:
                 return
             if rate:
                 await asyncio.sleep(len(piece) / rate)
+
+    async def _hang(self, hits: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        while (left_s := self._connection.conditions.hang_until_s - loop.time()) > 0:
+            if hits:
+                self._connection.hit("hang")
+            await asyncio.sleep(left_s)
 
     def _cut_in(self, data: bytes) -> int:
         """Behind how many bytes of ``data`` the next frame is cut; 0 if none begins in it."""
@@ -250,7 +257,7 @@ class ProxiedConnection:
         """End the connection with an RST to both sides; nothing that waits is sent."""
         for writer in self._writers:
             connection = writer.get_extra_info("socket")
-            if connection is not None:
+            if connection is not None and not writer.transport.is_closing():
                 with contextlib.suppress(OSError):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             writer.transport.abort()
