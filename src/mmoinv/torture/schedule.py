@@ -108,13 +108,15 @@ def schedule(
     *,
     worlds: int = 2,
     spacing_s: float = SPACING_S,
+    without: Collection[FaultKind] = (),
 ) -> list[Fault]:
     """``faults`` faults in the order of their times; the same arguments give the same list.
 
     Kinds come evenly: no kind is there twice more than another, so each that these databases
     (`DATABASE_KINDS`) and ``worlds`` allow is there once there are enough faults. A process that
     was killed is not the target of a kill, nor of a fault of its own, until ``duration_s`` and its
-    `RECOVERY_S` have passed; no fault begins while the same one lasts for the same target.
+    `RECOVERY_S` have passed; no fault begins while the same one lasts for the same target. Kinds
+    of ``without`` do not come.
     Raises `ConfigurationError` for what cannot be scheduled.
     """
     unknown = sorted(set(database_kinds) - set(DATABASE_KINDS))
@@ -128,17 +130,24 @@ def schedule(
             f"{faults} faults, {worlds} worlds, {spacing_s} s apart: nothing was scheduled. There "
             "must be 0 faults or more, a world or more, and a time above 0 between faults"
         )
-    return _Plan(seed, database_kinds, worlds, spacing_s).faults(faults)
+    return _Plan(seed, database_kinds, worlds, spacing_s, without).faults(faults)
 
 
 class _Plan:
     """A schedule in the making."""
 
     def __init__(
-        self, seed: int, database_kinds: Collection[str], worlds: int, spacing_s: float
+        self,
+        seed: int,
+        database_kinds: Collection[str],
+        worlds: int,
+        spacing_s: float,
+        without: Collection[FaultKind],
     ) -> None:
         self._random = random.Random(seed)
-        self._kinds = available_kinds(database_kinds, worlds)
+        self._kinds = [
+            kind for kind in available_kinds(database_kinds, worlds) if kind not in without
+        ]
         self._databases = [kind for kind in DATABASE_KINDS if kind in set(database_kinds)]
         self._worlds = [f"world-{number}" for number in range(1, worlds + 1)]
         self._spacing_s = spacing_s

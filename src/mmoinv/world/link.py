@@ -39,6 +39,11 @@ class RealmServerLink(asyncio.Protocol):
             self._transport.close()
             await self._closed.wait()
 
+    def abort(self) -> None:
+        """Close at once; what was not sent yet is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

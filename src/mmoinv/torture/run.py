@@ -1,0 +1,236 @@
+"""A torture run from beginning to end: worlds play, faults are done, the checker counts.
+
+Everything that is needed to look at a failure stays in the run's folder.
+"""
+
+import asyncio
+import json
+import logging
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from mmoinv.audit import verify
+from mmoinv.audit.history import holdings
+from mmoinv.errors import ConfigurationError
+from mmoinv.realm import add_world
+from mmoinv.stores import open_store, store_for
+from mmoinv.stores.sql_store import SqlStore
+from mmoinv.stores.tables import APPLIED
+from mmoinv.torture.attack import NOT_DONE, Attack, RealmProcess
+from mmoinv.torture.checker import Findings, check
+from mmoinv.torture.journal import Stored, read_journals
+from mmoinv.torture.proxy import FaultProxy
+from mmoinv.torture.schedule import DATABASE_KINDS, Fault, schedule, schedule_to_json
+from mmoinv.torture.worlds import TortureWorld
+
+log = logging.getLogger("mmoinv.torture")
+
+FIRST_GUID = 0x7042000000000000
+ANSWERED_WITHIN_S = 90.0
+
+
+@dataclass(frozen=True)
+class TortureSettings:
+    """``database``: a URL, empty for an SQLite file of the run's own; what other worlds have in it
+    is left alone. ``spacing_s``: seconds between two faults, on average."""
+
+    database: str = ""
+    faults: int = 50
+    seed: int = 1
+    worlds: int = 2
+    characters: int = 12
+    spacing_s: float = 0.5
+
+    def check(self) -> None:
+        """`ConfigurationError` if such a run cannot be."""
+        if self.faults < 0 or self.worlds < 2 or self.characters < self.worlds:
+            raise ConfigurationError(
+                "a torture run has 0 faults or more, two worlds or more, and a character for each"
+            )
+        if not 0 < self.spacing_s < 3600:
+            raise ConfigurationError("--spacing must be above 0 s, and finite")
+
+    @property
+    def kind(self) -> str:
+        """The database's kind, as the schedule names it."""
+        scheme = self.database.partition("://")[0] or "sqlite"
+        kind = {"mysql": "mariadb", "postgres": "postgresql"}.get(scheme, scheme)
+        if kind not in DATABASE_KINDS:
+            raise ConfigurationError(f"a torture run knows no database of kind {kind!r}")
+        return kind
+
+
+@dataclass
+class TortureReport:
+    """What came of it. ``folder`` is kept after a failure."""
+
+    settings: TortureSettings
+    findings: Findings
+    faults: int
+    done: dict[str, int]
+    problems: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was acknowledged is there, once, and adds up."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "faults": self.faults,
+            "operations": self.findings.operations,
+            "acknowledged": self.findings.acknowledged,
+            "lost": self.findings.lost,
+            "doubled": self.findings.doubled,
+            "half_applied": self.findings.half_applied,
+            "seed": self.settings.seed,
+            "passed": self.passed,
+            "kinds": self.done,
+            "problems": self.problems,
+            "folder": None if self.folder is None else str(self.folder),
+        }
+
+
+async def run_torture(
+    settings: TortureSettings, tell: Callable[[int, Fault], object] = lambda number, fault: None
+) -> TortureReport:
+    """Run it; ``tell`` is called with the number of each fault as it is done."""
+    settings.check()
+    faults = schedule(
+        settings.seed,
+        settings.faults,
+        {settings.kind},
+        worlds=settings.worlds,
+        spacing_s=settings.spacing_s,
+        without=NOT_DONE,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="mmoinv-torture-"))
+    (folder / "schedule.json").write_text(schedule_to_json(faults))
+    database = settings.database or f"sqlite:///{folder / 'realm.db'}"
+    guids = range(FIRST_GUID, FIRST_GUID + settings.characters)
+    async with await open_store(database) as store:
+        await store.clear_characters(guids[0], guids[-1])
+        before = await _applied(database)
+        secrets = {
+            f"world-{number}": await add_world(store, f"world-{number}")
+            for number in range(1, settings.worlds + 1)
+        }
+    attack, late = await _attacked(settings, faults, folder, database, secrets, guids, tell)
+    stored = await _stored(database, guids)
+    findings = check(
+        read_journals(journal_of(folder, name) for name in secrets), stored, Stored(applied=before)
+    )
+    tool = store_for(database)
+    assert isinstance(tool, SqlStore)
+    audit = await tool.read_only(verify)
+    problems = [
+        *late,
+        *findings.problems,
+        *(f"{problem.kind}: {problem.text}" for problem in audit.problems),
+    ]
+    report = TortureReport(settings, findings, len(faults), dict(attack.done), problems)
+    if report.passed:
+        shutil.rmtree(folder)
+        if settings.database:
+            async with await open_store(database) as store:
+                await store.clear_characters(guids[0], guids[-1])
+    else:
+        report.folder = folder
+        (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1))
+    return report
+
+
+async def _attacked(
+    settings: TortureSettings,
+    faults: list[Fault],
+    folder: Path,
+    database: str,
+    secrets: dict[str, str],
+    guids: range,
+    tell: Callable[[int, Fault], object],
+) -> tuple[Attack, list[str]]:
+    """Play and attack; what was not answered in the end."""
+    realm = RealmProcess(database, _free_port(), folder / "realm.log")
+    worlds: dict[str, TortureWorld] = {}
+    queue: asyncio.Queue[Fault] = asyncio.Queue()
+
+    async def tell_all() -> None:
+        number = 0
+        while True:
+            fault = await queue.get()
+            number += 1
+            tell(number, fault)
+
+    telling = asyncio.create_task(tell_all())
+    try:
+        await realm.start()
+        for number, (name, secret) in enumerate(secrets.items()):
+            proxy = FaultProxy("127.0.0.1", realm.port, seed=settings.seed + number)
+            await proxy.start()
+            mine = guids[number :: settings.worlds]
+            seed = settings.seed * 1000 + number
+            worlds[name] = TortureWorld(name, secret, proxy, mine, journal_of(folder, name), seed)
+            await worlds[name].start()
+        attack = Attack(realm, worlds, database)
+        await attack.run(faults, queue)
+        await asyncio.sleep(1)
+        late = [
+            f"{name}: some operations were not answered within {ANSWERED_WITHIN_S:g} s"
+            for name, world in worlds.items()
+            if not await world.finish(ANSWERED_WITHIN_S)
+        ]
+    finally:
+        telling.cancel()
+        for world in worlds.values():
+            await world.proxy.close()
+        await realm.end()
+    return attack, late
+
+
+def journal_of(folder: Path, world: str) -> Path:
+    """Where a world of a run writes its journal."""
+    return folder / f"{world}.jsonl"
+
+
+async def _applied(database: str) -> list[int]:
+    store = store_for(database)
+    assert isinstance(store, SqlStore)
+    return list(
+        await store.read_only(
+            lambda connection: connection.execute(select(APPLIED.c.operation_id)).scalars().all()
+        )
+    )
+
+
+async def _stored(database: str, guids: range) -> Stored:
+    """What the database holds of the run's characters."""
+    store = store_for(database)
+    assert isinstance(store, SqlStore)
+
+    def question(connection: Connection) -> Stored:
+        held = [holdings(connection, guid) for guid in guids]
+        return Stored(
+            {one.character_guid: one.items for one in held},
+            {one.character_guid: one.version for one in held},
+            {one.character_guid: one.balances for one in held},
+        )
+
+    stored = await store.read_only(question)
+    stored.applied = await _applied(database)
+    return stored
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
