@@ -16,6 +16,7 @@ from mmoinv.cli.doctor import add_doctor
 from mmoinv.cli.explain import add_explain
 from mmoinv.cli.loadtest import add_loadtest
 from mmoinv.cli.realm import add_realm
+from mmoinv.cli.torture import add_torture
 from mmoinv.cli.world import add_world
 from mmoinv.errors import ConfigurationError, MmoinvError
 
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_db(commands)
     add_audit(commands)
     add_loadtest(commands)
+    add_torture(commands)
     add_doctor(commands)
     add_explain(commands)
     return root

@@ -33,6 +33,9 @@ NOT_DONE = frozenset(
 """Kinds that no run does yet."""
 LISTENS_WITHIN_S = 30.0
 LONGEST_HANG_S = 6.0
+FIGHT_S = 10.0
+"""Longer than a realm waits for a world to let a character go, and than locks are held; shorter
+than a link may be silent."""
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
 
 
@@ -147,14 +150,16 @@ class Attack:
             await self._realm.start()
 
     async def _fight(self, fault: Fault, world: TortureWorld) -> None:
-        """Both want a character for a while; in the end the rival has it."""
+        """A rival wants a character whose world cannot hear that: its link hangs for longer than
+        the realm waits, and what it has sent meanwhile comes when the character is the rival's."""
         rival = self._worlds[str(fault.parameters["rival"])]
         mine = sorted(world.wanted)
         if not mine:
             return
         guid = mine[int(fault.parameters["character"]) % len(mine)]
+        world.proxy.hang(FIGHT_S)
         rival.wanted.add(guid)
-        await asyncio.sleep(fault.duration_s)
+        await asyncio.sleep(FIGHT_S + 1)
         world.wanted.discard(guid)
 
     async def _hold_locks(self, fault: Fault) -> None:

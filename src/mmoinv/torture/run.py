@@ -47,6 +47,8 @@ class TortureSettings:
     worlds: int = 2
     characters: int = 12
     spacing_s: float = 0.5
+    replay: tuple[Fault, ...] = ()
+    """Faults of an earlier run, instead of a new schedule."""
 
     def check(self) -> None:
         """`ConfigurationError` if such a run cannot be."""
@@ -105,7 +107,7 @@ async def run_torture(
 ) -> TortureReport:
     """Run it; ``tell`` is called with the number of each fault as it is done."""
     settings.check()
-    faults = schedule(
+    faults = list(settings.replay) or schedule(
         settings.seed,
         settings.faults,
         {settings.kind},
