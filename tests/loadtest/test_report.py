@@ -10,6 +10,7 @@ from rich.console import Console
 from runs import measures, run
 
 from mmoinv.errors import ConfigurationError
+from mmoinv.loadtest.crash import CrashFigures
 from mmoinv.loadtest.live import LiveTable, number, sparkline
 from mmoinv.loadtest.measures import Measures, Samples
 from mmoinv.loadtest.report import as_json, show, show_next_steps, targets, write_json
@@ -64,6 +65,7 @@ KEYS = {
         "unanswered",
     },
     "distributions": {"playing", "all_at_once"},
+    "crash": None,
     "characters_verified": None,
     "records_verified": None,
     "deeds": None,
@@ -89,6 +91,20 @@ def test_the_keys_of_the_json():
     assert report["bytes_per_s"] == 100.0
     assert report["passed"] is True
     json.dumps(report)
+
+
+def test_a_crash_is_judged_by_what_was_acknowledged():
+    crash = CrashFigures(killed_s=10.0, ready_s=10.5)
+    crash.take([9.0, 10.4, 10.7, 10.6])
+    crash.acknowledged = crash.found = 40
+    report = as_json(run(crash=crash))
+    assert report["crash"]["first_answer_s"] == 0.6
+    assert report["targets"]["rtt_p99_ms"]["passed"] is None
+    assert report["passed"] is True
+    crash.found = 39
+    report = as_json(run(crash=crash))
+    assert report["targets"]["acknowledged_and_missing"]["value"] == 1
+    assert report["passed"] is report["crash"]["passed"] is False
 
 
 def test_what_the_players_did():
