@@ -284,9 +284,11 @@ def test_a_group_equals_one_at_a_time(
         alone = [plain(await single.write_group([one], minter))[0] for one in entries]
         assert grouped == alone
         assert await state(group) == await state(single)
-        histories = [await history(store) for store in (group, single)]
-        if not any(change.old for change in drawn):
-            assert histories[0] == histories[1]
+        # Reading every row back costs more than all of the rest.
+        if base // (1 << 12) % 8 == 0:
+            histories = [await history(store) for store in (group, single)]
+            if not any(change.old for change in drawn):
+                assert histories[0] == histories[1]
         if not any(change.old for change in drawn):
             assert grouped == model(entries)
 
