@@ -101,6 +101,15 @@ class CommittedInventories:
             guids[held[found]] = self._words[rows[held[found]], place[found], GUID_WORD]
         return guids
 
+    def items_at(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> OwnedItems:
+        """The records in a slot of each row (none of them -1), where there is one."""
+        if not len(rows):
+            return NO_ITEMS
+        place = self._places_of(rows, slots)
+        found = np.flatnonzero(place != FREE)
+        words = self._words[rows[found], place[found]]
+        return OwnedItems(self._guid[rows[found]], words.reshape(-1).view(INVENTORY_ITEM))
+
     def _places_of(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> Indices:
         """Where in its row each slot is, `FREE` where it isn't."""
         same = self._slot[rows] == slots.astype(np.int32)[:, np.newaxis]

@@ -19,6 +19,7 @@ from mmoinv.stores.history import ledger_rows
 from mmoinv.stores.money import MAX_BALANCE, Money
 from mmoinv.stores.steps import (
     NO_GUIDS,
+    LedgerRows,
     Look,
     OwnedItems,
     Places,
@@ -53,8 +54,8 @@ class Part:
     """Operations of which no two have a character or an operation id in common.
 
     The methods are called in their order: `look`, `look_again`, `remember`, `judge`,
-    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `committed_versions`,
-    `messages`.
+    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `note`,
+    `committed_versions`, `messages`.
     """
 
     def __init__(
@@ -95,11 +96,14 @@ class Part:
         saves = self.commits.operations["kind"] == OperationKind.SAVE
         self.is_whole: Mask = (self.replaces | saves)[self.operation_of]
         self.is_whole |= participants["item_count"] >= WHOLE_FROM_ITEMS
-        # What was there before must be known: to be added up, or to be noted.
-        self.is_whole |= self.conserves[self.operation_of] | self.rules.keeps_ledger
+        # What was there before must be known: to be added up.
+        self.is_whole |= self.conserves[self.operation_of]
+        self.cached_rows: Indices = self.committed.rows_of(self.characters)
+        if self.rules.keeps_ledger:
+            # Or to be noted; it is read by whole characters, so that it is remembered then.
+            self.is_whole |= (self.cached_rows < 0)[self.character_of]
         self.whole_characters: Mask = np.zeros(len(self.characters), np.bool_)
         self.whole_characters[self.character_of[self.is_whole]] = True
-        self.cached_rows: Indices = self.committed.rows_of(self.characters)
         some = np.flatnonzero(~self.is_whole[self.participant_of_item])
         guids = items["item_guid"][some]
         owner = self.character_of[self.participant_of_item[some]]
@@ -128,6 +132,8 @@ class Part:
             current = np.zeros(len(self.characters), np.bool_)
         outdated = (self.cached_rows >= 0) & ~current
         self.cached_rows[outdated] = NOBODY
+        if self.rules.keeps_ledger:
+            self.whole_characters |= outdated
         owner = self.character_of[self.participant_of_item[self.items_in_place]]
         unknown = outdated[owner]
         guids = self.commits.items["item_guid"][self.items_in_place[unknown]]
@@ -140,6 +146,8 @@ class Part:
         cached = self.cached_rows >= 0
         # Before anyone is kept: that may take a row of one of these.
         remembered = self.committed.items_of(self.cached_rows[self.whole_characters & cached])
+        if self.rules.keeps_ledger:
+            remembered = remembered.plus(self._touched())
         read = self.whole_characters & ~cached & (self.session_row >= 0)
         if len(seen.damaged_characters):
             read &= ~_is_in(self.characters, seen.damaged_characters)
@@ -158,6 +166,20 @@ class Part:
         if len(remembered.items):
             stored = stored.plus(remembered)
         return seen._replace(places=places, stored=stored)
+
+    def _touched(self) -> OwnedItems:
+        """What is remembered of the slots that are written, of characters that are not whole."""
+        participants, items, deletes = (
+            self.commits.participants,
+            self.commits.items,
+            self.commits.deletes,
+        )
+        deleter = np.repeat(np.arange(len(participants)), participants["delete_count"])
+        owner = self.character_of[np.concatenate([self.participant_of_item, deleter])]
+        slots = np.concatenate([items["slot"], deletes])
+        rows = self.cached_rows[owner]
+        some = np.flatnonzero((rows >= 0) & ~self.whole_characters[owner])
+        return self.committed.items_at(rows[some], slots[some])
 
     def judge(self, seen: Seen, mint_guids: MintGuids) -> None:
         """Statuses and present versions by the sessions; completes protocol 3's records."""
@@ -422,9 +444,7 @@ class Part:
             dropped &= ~_is_in(self.stored_key, self.saved_keys[stays])
             leaving.append(self.stored_key[dropped])
         deleted_keys = np.concatenate(leaving)
-        ledger = None
-        if self.rules.keeps_ledger and committed.any():
-            ledger = ledger_rows(self, saved.items, unchanged, emptied, deleted_keys)
+        self._written = saved.items, unchanged, emptied, deleted_keys
         return Write(
             participants["character_guid"][emptied],
             Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),
@@ -433,8 +453,11 @@ class Part:
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
             self.money.write(self.characters, self.alive[self.money.operation]),
-            ledger,
         )
+
+    def note(self) -> LedgerRows:
+        """What the ledger is to know of that."""
+        return ledger_rows(self, *self._written)
 
     def committed_versions(self) -> U64Array:
         """The new versions, in the order of the `Write`'s ``committed_characters``."""

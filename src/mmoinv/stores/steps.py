@@ -1,7 +1,8 @@
 """What the group logic asks of a database, and what it is told: arrays, no SQL.
 
-`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write` and is
-sent nothing. A store turns each into a few bulk statements inside its open transaction.
+`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write`, or
+`LedgerRows`, and is sent nothing. A store turns each into a few bulk statements inside its open
+transaction.
 """
 
 from typing import Any, NamedTuple
@@ -81,7 +82,8 @@ class Balances(NamedTuple):
 
 
 class LedgerRows(NamedTuple):
-    """Rows of the ledger, in any order: what one operation changed of one character each.
+    """A step: add rows to the ledger, in any order: what one operation changed of one character
+    each. Comes after the `Write` that it tells of, in the same transaction.
 
     u64, u64 (the version that the operation made), u64, i64 and u8, and the packed columns as
     `mmoinv.stores.ledger` makes them; ``money`` and ``partners`` are None where there is none.
@@ -143,8 +145,7 @@ class Write(NamedTuple):
     Delete all rows of ``emptied_characters`` and the rows of ``deleted`` (not all of them need
     exist); overwrite the rows of ``updated``, whose item guid stays where it is; insert
     ``inserted``, never as an upsert; raise the version of ``committed_characters`` by one; note
-    ``committed_operations`` as applied; set ``balances``, whose rows need not be there yet; add the
-    rows of the ``ledger``.
+    ``committed_operations`` as applied; set ``balances``, whose rows need not be there yet.
     """
 
     emptied_characters: U64Array
@@ -156,7 +157,6 @@ class Write(NamedTuple):
     balances: Balances = Balances(
         np.empty(0, np.uint64), np.empty(0, np.uint16), np.empty(0, np.int64)
     )
-    ledger: LedgerRows | None = None
 
 
 NO_GUIDS: U64Array = np.empty(0, np.uint64)

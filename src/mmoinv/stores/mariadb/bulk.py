@@ -171,7 +171,7 @@ def changes(write: Write, now_s: int) -> list[str]:
         texts.append(
             f"INSERT INTO applied_operation (operation_id, applied_at) VALUES ({values},{now_s})"
         )
-    balances, ledger = write.balances, write.ledger
+    balances = write.balances
     if len(balances.balance):
         rows = zip(*(column.tolist() for column in balances), strict=True)
         # Its key is the only one that there is.
@@ -180,12 +180,10 @@ def changes(write: Write, now_s: int) -> list[str]:
             + ",".join([f"({guid},{currency},{amount})" for guid, currency, amount in rows])
             + " ON DUPLICATE KEY UPDATE balance = VALUES(balance)"
         )
-    if ledger is not None and len(ledger.changes):
-        texts.append(_note(ledger, now_s))
     return texts
 
 
-def _note(ledger: LedgerRows, now_s: int) -> str:
+def note(ledger: LedgerRows, now_s: int) -> str:
     """Rows of the ledger as an INSERT."""
     rows = zip(
         ledger.character_guid.tolist(),

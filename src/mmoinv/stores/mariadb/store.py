@@ -21,9 +21,12 @@ from mmoinv.stores.mariadb import bulk
 from mmoinv.stores.mariadb.errors import store_error
 from mmoinv.stores.server_store import Connect, ServerStore, driver_error
 from mmoinv.stores.settings import StoreSettings
-from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Write
 
 log = logging.getLogger("mmoinv.stores")
+
+FEW_ROWS = 48
+"""Records of a group that are written with its ledger and its COMMIT, in one text."""
 
 DEFAULT_PORT = 3306
 EXAMPLE = "mariadb://user@host:3306/database"
@@ -144,6 +147,13 @@ class MariadbStore(ServerStore):
 
     async def _change(self, raw: Any, write: Write) -> None:
         self._left += bulk.changes(write, self._now_s)
+        # Much is begun at once, and runs while the ledger's rows are made; a little goes with
+        # them, since another way to the server and back would be longer than that.
+        if len(write.updated.items) + len(write.inserted.items) > FEW_ROWS:
+            await self._flush(raw)
+
+    async def _note(self, raw: Any, rows: LedgerRows) -> None:
+        self._left.append(bulk.note(rows, self._now_s))
 
     async def _flush(self, raw: Any) -> None:
         if self._left:

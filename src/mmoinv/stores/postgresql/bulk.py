@@ -241,8 +241,6 @@ class Transaction:
         await self._raise(changes.committed_characters[~raised], 1)
         self._ahead = np.setdiff1d(self._ahead, changes.committed_characters)
         await self._set_balances(changes.balances)
-        if changes.ledger is not None:
-            await self._note(changes.ledger)
         updated, operations = changes.updated, changes.committed_operations.view(np.int64)
         if len(updated.items) <= FEW_ROWS and len(operations) <= FEW_ROWS:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
@@ -265,8 +263,13 @@ class Transaction:
                 balances.balance.tolist(),
             )
 
-    async def _note(self, ledger: LedgerRows) -> None:
+    async def note(self, ledger: LedgerRows) -> None:
         """Add rows to the ledger."""
+        if len(ledger.changes) > FEW_ROWS:
+            await self._copy_bytes(
+                "inventory_ledger", LEDGER_COLUMNS, ledger_data(ledger, self._now_s)
+            )
+            return
         await self._raw.execute(
             NOTE_CHANGES,
             signed(ledger.character_guid),
@@ -322,11 +325,11 @@ class Transaction:
         widths = [8] * len(names)
         if table == "character_inventory":
             widths = [_WIDTHS[name] for name in names]
+        await self._copy_bytes(table, names, copy_data(columns, widths))
+
+    async def _copy_bytes(self, table: str, names: tuple[str, ...], data: bytes) -> None:
         await self._raw.copy_to_table(
-            table,
-            source=io.BytesIO(copy_data(columns, widths)),
-            columns=names,
-            format="binary",
+            table, source=io.BytesIO(data), columns=names, format="binary"
         )
 
 
@@ -392,3 +395,43 @@ def copy_data(columns: Sequence[I64Array], widths: Sequence[int]) -> bytes:
         rows[f"width {index}"] = width
         rows[f"value {index}"] = column
     return COPY_SIGNATURE + rows.tobytes() + COPY_END
+
+
+_LEDGER_HEAD = [
+    ("character_guid", ">i8"),
+    ("version", ">i8"),
+    ("operation_id", ">i8"),
+    ("committed_at", ">i8"),
+    ("world_id", ">i4"),
+    ("reason", ">i4"),
+]
+"""The columns of the ledger that have a width, in their order; the others are bytes."""
+
+
+def ledger_data(ledger: LedgerRows, now_s: int) -> bytes:
+    """Rows of the ledger in the binary format of COPY, in the order of `LEDGER_COLUMNS`."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for name, kind in _LEDGER_HEAD:
+        fields += [(f"width of {name}", ">i4"), (name, kind)]
+    heads = np.empty(len(ledger.changes), np.dtype([*fields, ("changes", ">i4")]))
+    heads["fields"] = len(LEDGER_COLUMNS)
+    for name, kind in _LEDGER_HEAD:
+        heads[f"width of {name}"] = int(kind[-1])
+    for name in ("character_guid", "version", "operation_id"):
+        heads[name] = getattr(ledger, name).view(np.int64)
+    heads["committed_at"] = now_s
+    heads["world_id"], heads["reason"] = ledger.world_id, ledger.reason
+    heads["changes"] = [len(changes) for changes in ledger.changes]
+    packed, size = heads.tobytes(), heads.itemsize
+    parts = [COPY_SIGNATURE]
+    for index, (changes, money, partners) in enumerate(
+        zip(ledger.changes, ledger.money, ledger.partners, strict=True)
+    ):
+        head = packed[index * size : (index + 1) * size]
+        parts += (head, changes, _field(money), _field(partners))
+    return b"".join([*parts, COPY_END])
+
+
+def _field(value: bytes | None) -> bytes:
+    """A field of COPY: NULL has the length -1."""
+    return b"\xff\xff\xff\xff" if value is None else len(value).to_bytes(4, "big") + value
