@@ -18,6 +18,7 @@ from mmoinv.stores.entries import MintGuids, Verdict
 from mmoinv.stores.history import ledger_rows
 from mmoinv.stores.money import MAX_BALANCE, Money
 from mmoinv.stores.steps import (
+    CHANGEABLE,
     NO_GUIDS,
     LedgerRows,
     Look,
@@ -445,14 +446,16 @@ class Part:
             leaving.append(self.stored_key[dropped])
         deleted_keys = np.concatenate(leaving)
         self._written = saved.items, unchanged, emptied, deleted_keys
+        updated = np.flatnonzero(stays & ~unchanged)
         return Write(
             participants["character_guid"][emptied],
             Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),
-            saved.where(stays & ~unchanged),
+            saved.where(updated),
             saved.where(~stays),
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
             self.money.write(self.characters, self.alive[self.money.operation]),
+            self._changed_fields(saved.items, updated),
         )
 
     def note(self) -> LedgerRows:
@@ -466,13 +469,34 @@ class Part:
     def _same_as_stored(self, saved: Batch) -> Mask:
         """One bool a live item: whether the very record is stored in its slot."""
         same = np.zeros(len(saved), np.bool_)
-        row = _find(self.stored_key, self.saved_keys)
+        row = self._stored_row = _find(self.stored_key, self.saved_keys)
         known = np.flatnonzero(row >= 0)
         if len(known):
-            same[known] = _equal_records(
-                take_records(saved, known), take_records(self.stored_items, row[known])
-            )
+            differences = self._differences(saved, known)
+            same[known] = ~differences.any(axis=1)
         return same
+
+    def _differences(self, saved: Batch, which: Indices) -> U64Array:
+        """Which bits of some live items are others than what is stored in their slot, as the
+        words of a record; numpy's own comparison of structured arrays goes field by field."""
+        pair = [
+            records.view(np.uint64).reshape(-1, INVENTORY_ITEM.itemsize // 8)
+            for records in (
+                take_records(saved, which),
+                take_records(self.stored_items, self._stored_row[which]),
+            )
+        ]
+        differences: U64Array = pair[0] ^ pair[1]
+        return differences
+
+    def _changed_fields(self, saved: Batch, updated: Indices) -> tuple[str, ...]:
+        """In which fields any of these live items differs from what is stored; all of them if
+        that is not known."""
+        if (self._stored_row[updated] < 0).any():
+            return CHANGEABLE
+        changed = np.bitwise_or.reduce(self._differences(saved, updated), axis=0)
+        record = changed.view(INVENTORY_ITEM)[0]
+        return tuple(name for name in CHANGEABLE if record[name])
 
     def messages(self) -> dict[int, str]:
         """Why each refused operation was refused."""
@@ -501,14 +525,6 @@ class Part:
                     f"{self.versions[span][which]}; {NOT_SAVED}"
                 )
         return f"{_fault(operation)}; {NOT_SAVED}"
-
-
-def _equal_records(one: Batch, other: Batch) -> Mask:
-    """Record by record; numpy's own comparison of structured arrays goes field by field."""
-    words = INVENTORY_ITEM.itemsize // 8
-    pair = [batch.view(np.uint64).reshape(-1, words) for batch in (one, other)]
-    equal: Mask = np.all(pair[0] == pair[1], axis=1)
-    return equal
 
 
 def _fault(operation: Any) -> str:

@@ -6,6 +6,7 @@ COPY, packed by numpy: no Python object a row. Knows the tables, not why they ch
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from mmoinv.stores.steps import (
     Sessions,
     U64Array,
     Write,
+    check_written,
 )
 from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
 from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
@@ -109,11 +111,17 @@ DELETE_SLOTS = (
     "DELETE FROM character_inventory i USING unnest($1::bigint[], $2::bigint[]) AS d (guid, slot) "
     "WHERE i.character_guid = d.guid AND i.slot = d.slot"
 )
-UPDATE_CHANGED = (
-    "UPDATE character_inventory i SET "
-    + ", ".join(f"{name} = c.{name}" for name in CHANGED_COLUMNS[2:])
-    + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot"
-)
+
+
+@lru_cache(maxsize=64)
+def update_changed(fields: tuple[str, ...]) -> str:
+    """Write these columns of the temporary table into their rows; how many there were."""
+    return (
+        "WITH written AS (UPDATE character_inventory i SET "
+        + ", ".join(f"{name} = c.{name}" for name in fields)
+        + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot "
+        "RETURNING 1) SELECT count(*) FROM written"
+    )
 
 
 def _arrays(columns: int, first: int = 1) -> str:
@@ -146,7 +154,7 @@ ALL = {
     "stored": STORED,
     "empty": EMPTY_CHARACTERS,
     "delete": DELETE_SLOTS,
-    "update": UPDATE_CHANGED,
+    "update": update_changed(CHANGED_COLUMNS[2:]),
     "finish few": FINISH_FEW,
     "balances": BALANCES,
 }
@@ -246,7 +254,7 @@ class Transaction:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
             await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
             return
-        await self._update(updated)
+        await self._update(updated, changes.changed_fields)
         await self._copy(
             "applied_operation",
             ("operation_id", "applied_at"),
@@ -292,8 +300,8 @@ class Transaction:
         if len(guids):
             await self._raw.execute(RAISE_VERSIONS, signed(guids), by)
 
-    async def _update(self, owned: OwnedItems) -> None:
-        """Overwrite records whose item stays in its slot."""
+    async def _update(self, owned: OwnedItems, fields: tuple[str, ...]) -> None:
+        """Overwrite these fields of records whose item stays in its slot."""
         if not len(owned.items):
             return
         if self._has_changed:
@@ -301,8 +309,9 @@ class Transaction:
         self._has_changed = True
         # Neighbours in the table one after the other.
         owned = owned.where(np.lexsort((owned.items["slot"], owned.character_guid.view(np.int64))))
-        await self._copy("changed_item", CHANGED_COLUMNS, *_columns(owned, CHANGED_COLUMNS))
-        await self._raw.fetch(UPDATE_CHANGED)
+        names = (*CHANGED_COLUMNS[:2], *fields)
+        await self._copy("changed_item", names, *_columns(owned, names))
+        check_written(await self._raw.fetchval(update_changed(fields)), len(owned.items))
 
     async def _insert(self, owned: OwnedItems) -> None:
         """Insert records; one without a guid has none, and its own shorter rows."""
