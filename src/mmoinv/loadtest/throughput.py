@@ -117,7 +117,7 @@ def run_throughput(settings: ThroughputSettings, console: Console) -> int:
         with Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console
         ) as bars:
-            sent, realm, holdings = _send(settings, bars, database)
+            sent, realm, holdings = send_saves(settings, bars, database)
             checking = bars.add_task("Reading every record back", total=1)
             findings = _verify(holdings, database)
             bars.update(checking, completed=1)
@@ -131,14 +131,17 @@ def run_throughput(settings: ThroughputSettings, console: Console) -> int:
     return 0 if report["passed"] else 1
 
 
-def _send(
-    settings: ThroughputSettings, bars: Progress, database: str
+def send_saves(
+    settings: ThroughputSettings,
+    bars: Progress,
+    database: str,
+    realm_process: Callable[..., None] = run_realm,
 ) -> tuple[dict[str, Any], Measures, dict[int, bytes]]:
     """A realm and a sender from start to end; with what must be stored by then."""
     children: list[Child] = []
     gently = False
     try:
-        realm = Child("the realm", run_realm, database, [WORLD])
+        realm = Child("the realm", realm_process, database, [WORLD])
         children.append(realm)
         _, ready = realm.receive()
         link = SenderSettings(
