@@ -102,6 +102,8 @@ class Operations:
         self._outbox = outbox
         self._unwritten: list[PendingOperation[SentOperation]] = []
         """Taken, but not given to the outbox yet."""
+        if outbox is not None:
+            outbox.has_unwritten = lambda: bool(self._unwritten)
         self._is_over = False
         """Nothing more will be answered."""
         self._being_refused: set[int] = set()

@@ -46,6 +46,8 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self.waiting_bytes = 0
         """Of operations that wait for an answer."""
+        self.has_unwritten: Callable[[], bool] = lambda: False
+        """Whether operations were taken that were not given to `write` yet; for whoever does."""
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -59,6 +61,11 @@ class Outbox:
     def is_writing(self) -> bool:
         """Whether operations are being written: more have to wait for the next time."""
         return self._writing is not None
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether all that was committed and is not answered is on the disk."""
+        return not self.is_writing and not self.has_unwritten()
 
     async def open(self, world: str) -> list[StoredOperation]:
         """Lock and read the file: what the process before left unanswered, oldest first.
