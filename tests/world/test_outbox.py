@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from inventories import SECRET, SilentRealm, potion, potions
 
-from mmoinv import InventoryUnitOfWork, RealmConnector
+from mmoinv import InventoryUnitOfWork, RealmConnector, codec
 from mmoinv.errors import (
     ConfigurationError,
     LinkBusyError,
@@ -25,7 +25,8 @@ from mmoinv.errors import (
     OutboxWriteError,
     StaleSessionError,
 )
-from mmoinv.records import empty_batch
+from mmoinv.records import empty_batch, slots_of
+from mmoinv.repository import CharacterChanges
 from mmoinv.world import ConnectorState, Fate, Outbox, UnsavedOperation
 from mmoinv.world.outbox_format import read_outbox
 
@@ -170,6 +171,33 @@ async def test_the_next_process_sends_what_was_left_before_it_joins(tmp_path, ca
         await first.close()
 
 
+async def test_a_connector_that_is_closed_or_cut_off_while_it_replays_leaves_the_rest(tmp_path):
+    path = tmp_path / "outbox"
+    async with SilentRealm() as silent:
+        first = connector_to(silent.port, path)
+        await first.connect()
+        await first.join(7)
+        first.repository().save_item(7, potion(0, 1))
+        await silent.operations(1)
+        crash(first)
+        left = left_in(path)
+        second = connector_to(silent.port, path)
+        connecting = asyncio.create_task(second.connect())
+        await silent.operations(2)
+        await second.close()
+        with pytest.raises(LinkError, match="stays in its outbox"):
+            await connecting
+        assert (second.state, left_in(path)) == (ConnectorState.CLOSED, left)
+        third = connector_to(silent.port, path, reconnects=False)
+        connecting = asyncio.create_task(third.connect())
+        await silent.operations(3)
+        silent.cut()
+        with pytest.raises(LinkError, match="lost"):
+            await connecting
+        assert (third.replayed, left_in(path)) == ([], left)
+        await first.close()
+
+
 async def test_who_was_joined_by_another_world_meanwhile_is_refused_and_told(
     world, realm, tmp_path, caplog
 ):
@@ -236,6 +264,36 @@ async def test_what_is_refused_ends_with_those_behind_it_here_and_in_the_file(
                 with pytest.raises(StaleSessionError):
                     await handle
             await other.join(7)
+    assert left_in(path) == []
+
+
+async def test_what_is_committed_without_a_link_is_on_the_disk_and_sent_as_it_lies_there(tmp_path):
+    path = tmp_path / "outbox"
+    async with SilentRealm() as silent, connector_to(silent.port, path) as connector:
+        await connector.join(7)
+        await connector.join(8)
+        silent.cut()
+        while connector.state is ConnectorState.CONNECTED:
+            await asyncio.sleep(0.01)
+        handles = [connector.repository().save_all_items(7, potions([1, 2]))]
+        # Beside an update a replacement is spelled out, by what will be committed by then.
+        both = [
+            CharacterChanges(7, potions([3]), slots_of(), replace=True),
+            CharacterChanges(8, potions([4]), slots_of()),
+        ]
+        handles.append(connector.repository().commit_changes(both))
+        while not connector.outbox.holds_everything:
+            await asyncio.sleep(0.01)
+        stored = list(read_outbox(path.read_bytes()).unanswered.values())
+        commits, _ = codec.decode_commits(stored[1].frame)
+        assert commits.participants["expected_version"].tolist() == [1, 0]
+        assert commits.deletes.tolist() == [potion(1, 2).slot]
+        await silent.operations(1)
+        silent.answer(0)
+        await silent.operations(2)
+        silent.answer(1)
+        await asyncio.gather(*handles)
+        assert connector.character(7).items["item_guid"].tolist() == [3]
     assert left_in(path) == []
 
 

@@ -262,16 +262,22 @@ class RealmConnector:
                     await replay.run(self._connected_link())
                     break
                 except LinkError as error:
-                    if not self._reconnects or self._state is ConnectorState.CLOSED:
+                    if not self._reconnects:
                         raise
                     log.warning("the outbox is not sent yet: %s", error)
+                self._check_open()
                 await asyncio.sleep(pause_s)
                 with contextlib.suppress(LinkError, LogonError):
                     self._logged_on((await self._uplink.connect()).node_epoch)
+                self._check_open()
         finally:
             self._replay = None
             self.replayed = replay.replayed
         log_replayed(self.replayed)
+
+    def _check_open(self) -> None:
+        if self._state is ConnectorState.CLOSED:
+            raise LinkError("the connector was closed; what is not answered stays in its outbox")
 
     def _logged_on(self, node_epoch: int) -> None:
         with self._operations.lock:

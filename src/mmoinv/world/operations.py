@@ -229,14 +229,15 @@ class Operations:
                 self._loop.call_soon_threadsafe(self._send_ready)
 
     def _send_ready(self) -> None:
-        if self._unwritten:
-            self._write_ahead()
         with self.lock:
             self._sending_planned = False
+            has_unwritten = bool(self._unwritten)
             link = self._link
-            if link is None:
-                return
-            ready = self._pending.ready()
+            ready = [] if link is None else self._pending.ready()
+        if has_unwritten:
+            self._write_ahead()
+        if link is None:
+            return
         for operation in ready:
             try:
                 frames = self._encode(operation)
