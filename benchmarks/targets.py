@@ -46,6 +46,7 @@ def guarantees_group(database: str) -> str:
     return f"{database}: saves of 3 changed records, with all guarantees and without any"
 
 
+OUTBOX_GROUP = "SQLite: saves of 500 players, with and without an outbox"
 DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
 SAVES_PER_S = {"SQLite": 15_000, "PostgreSQL": 20_000, "MariaDB": 20_000}
 TIMES_ONE_BY_ONE = {"SQLite": 5, "PostgreSQL": 10, "MariaDB": 10}
@@ -87,6 +88,7 @@ TARGETS = (
     Target("load 119 items", "ours", AT_MOST, 300_000, "ns"),
     Target(ANY_GROUP, "rtt_p99_ms", AT_MOST, 100, "ms"),
     Target(ANY_GROUP, "lost", AT_MOST, 0, "records"),
+    Target(OUTBOX_GROUP, "synced_writes_per_save", AT_MOST, 0.1, "a save"),
     *(
         target
         for name in DATABASES

@@ -79,6 +79,11 @@ class CurrencyDelta(NamedTuple):
     amount: int
 
 
+UNKNOWN_OPERATION = "unknown"
+"""How the message of status 2 begins if the operation may have been committed, so long ago that
+the realm no longer keeps its id."""
+
+
 class ParticipantChanges(NamedTuple):
     """What one operation writes for one character, as CommitInventory carries it.
 

@@ -19,6 +19,7 @@
     |   |       NotConservedError, InsufficientFundsError, DuplicateItemGuidError,
     |   |       RealmInternalError
     |   +-- OperationPendingError       not answered: it may or may not be saved
+    |   +-- OutboxWriteError            the outbox could not be written: it was not sent
     +-- LinkError                       there is no link to the realm
     |   +-- LinkBusyError               the bound on pending work is reached; nothing was taken
     +-- StoreError                      the database
@@ -212,6 +213,11 @@ class DuplicateItemGuidError(OperationRefusedError):
 
 class OperationPendingError(OperationError):
     """The link went away before the answer: the operation may or may not be saved."""
+
+
+class OutboxWriteError(OperationError):
+    """The outbox on the disk could not be written, so the operation was not sent: nothing of it is
+    saved, the changes stay dirty."""
 
 
 # Links, stores, settings

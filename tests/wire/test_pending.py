@@ -45,6 +45,28 @@ def test_an_operation_over_several_characters_waits_for_all_and_is_not_overtaken
     assert ids(pending.ready()) == [3]
 
 
+def test_what_is_held_waits_until_it_is_let_go_and_in_its_place():
+    pending = PendingOperations()
+    one, _, three = (pending.add(number, [7, 8], None, is_held=True) for number in (1, 2, 3))
+    assert (pending.ahead_of(one, 7), ids(pending.ahead_of(three, 8))) == ([], [1, 2])
+    pending.let_go(2)
+    pending.link_lost()
+    assert pending.ready() == []
+    pending.let_go(1)
+    pending.let_go(1)
+    assert ids(pending.ready()) == [1]
+    # What was sent, or may be, is not given up; what is behind one that is goes with it.
+    assert (pending.give_up(1), pending.give_up(2)) == ([], [])
+    four = pending.add(4, [8, 9], None, is_held=True)
+    assert ids(pending.give_up(3)) == [3, 4]
+    assert four.operation_id not in ids(pending)
+    pending.answered(1, COMMITTED)
+    assert ids(pending.ready()) == [2]
+    pending.answered(2, COMMITTED)
+    pending.let_go(3)
+    assert (len(pending), pending.ready()) == (0, [])
+
+
 def test_refused_for_good_takes_along_what_waits_behind_it():
     pending = PendingOperations()
     for number, guids in ((1, [7]), (2, [7, 8]), (3, [8, 9]), (4, [9]), (5, [10])):

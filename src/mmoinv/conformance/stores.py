@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from mmoinv.commits import Commits, CurrencyDelta
+from mmoinv.commits import UNKNOWN_OPERATION, Commits, CurrencyDelta
 from mmoinv.conformance.operations import (
     NONCE,
     OTHER_WORLD,
@@ -521,6 +521,44 @@ class StoreConformance:
         assert await _forget(store, 2**40) >= 4
         assert (await store.counts()).applied_operations == 0
         assert await _forget(store, 2**40) == 1
+
+    async def test_what_may_be_forgotten_and_is_repeated_is_answered_as_unknown(
+        self, store: Store, make_store: MakeStore
+    ) -> None:
+        def message(outcome: object) -> str:
+            assert isinstance(outcome, CommitOutcome)
+            return outcome.messages.get(0, "")
+
+        old, young = 2**31 << 32 | 5, 2**31 + 1 << 32 | 1
+        await joined(store, 7)
+        await run(store, commit(old, changes(7, item(23, 1))))
+        for reader in ("the store that forgot", "one that is opened later"):
+            if reader == "the store that forgot":
+                again = commit(old, changes(7, item(23, 1)), repeated=True)
+                assert await run(store, again) == [(Verdict.ALREADY_COMMITTED, [1])]
+                await _forget(store, 2**40)
+            else:
+                await store.close()
+                store = make_store()
+                await store.open()
+            # Of its version, and of its session; but only if it is old and repeated.
+            other_epoch = changes(7, item(23, 1), epoch=9)
+            for number, change, repeated, verdict, is_unknown in (
+                (old, changes(7, item(23, 1)), True, Verdict.STALE_SESSION, True),
+                (old, other_epoch, True, Verdict.STALE_SESSION, True),
+                (old, other_epoch, False, Verdict.STALE_SESSION, False),
+                (old, changes(7, item(23, 1)), False, Verdict.VERSION_CONFLICT, False),
+                (young, changes(7, item(23, 1)), True, Verdict.VERSION_CONFLICT, False),
+            ):
+                sent = entry(commit(number, change, repeated=repeated))
+                (outcome,) = await store.write_group([sent])
+                assert isinstance(outcome, CommitOutcome)
+                assert outcome.statuses.tolist() == [verdict]
+                assert message(outcome).startswith(UNKNOWN_OPERATION) is is_unknown
+        # What can be applied was not applied before: its version says so.
+        applicable = commit(old + 1, changes(7, item(24, 2), version=1), repeated=True)
+        assert await run(store, applicable) == [(Verdict.COMMITTED, [2])]
+        await store.close()
 
     async def test_the_ledger_is_forgotten_from_its_oldest_row_on(self, store: Store) -> None:
         await joined(store, 7)

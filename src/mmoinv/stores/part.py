@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.commits import CommitFlags, Commits, OperationKind
+from mmoinv.commits import UNKNOWN_OPERATION, CommitFlags, Commits, OperationKind
 from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
 from mmoinv.stores.committed import NOBODY, CommittedInventories
 from mmoinv.stores.completion import complete_items
@@ -42,10 +42,12 @@ not changed then need not be written."""
 
 class Rules(NamedTuple):
     """What holds for all operations of a store. ``max_balance`` of each currency; with
-    ``keeps_ledger`` what is written is noted in the ledger too."""
+    ``keeps_ledger`` what is written is noted in the ledger too. Operations whose ids are of node
+    epochs up to ``forgotten_epoch`` may have been committed and forgotten since."""
 
     max_balance: int = MAX_BALANCE
     keeps_ledger: bool = True
+    forgotten_epoch: int = 0
 
 
 RULES = Rules()
@@ -202,6 +204,7 @@ class Part:
         self.statuses[self.operation_of[conflict]] = Verdict.VERSION_CONFLICT
         self.statuses[self.operation_of[stale]] = Verdict.STALE_SESSION
         self.stale, self.conflict = stale, conflict
+        self._say_what_is_unknown()
         self._refuse_currencies_twice()
         self.statuses[operations["fault"] != 0] = Verdict.INVALID
         if len(seen.applied):
@@ -218,6 +221,22 @@ class Part:
         if self.statuses[operation] == Verdict.COMMITTED:
             self.statuses[operation] = verdict
             self._reasons[operation] = f"{reason}; {NOT_SAVED}"
+
+    def _say_what_is_unknown(self) -> None:
+        """A repeated operation that cannot be applied may have been, and be forgotten since."""
+        if not self.rules.forgotten_epoch:
+            return
+        operations = self.commits.operations
+        unknown = (operations["flags"] & CommitFlags.REPEATED) != 0
+        unknown &= (operations["operation_id"] >> np.uint64(32)) <= self.rules.forgotten_epoch
+        unknown &= (self.statuses != Verdict.COMMITTED) & self.is_commit
+        self.statuses[unknown] = Verdict.STALE_SESSION
+        for index in np.flatnonzero(unknown).tolist():
+            self._reasons[index] = (
+                f"{UNKNOWN_OPERATION}: operation {int(operations['operation_id'][index]):#x} is "
+                "older than what is kept of committed operations; it may have been committed "
+                f"then. This time {NOT_SAVED}"
+            )
 
     def _refuse_currencies_twice(self) -> None:
         money = self.money

@@ -134,6 +134,7 @@ class ServerStore(SqlStore):
         self._engine = self._make_engine(self._connect)
         try:
             await self._write(lambda connection: require_current(connection, self.url))
+            await self._learn_forgotten_epoch()
             async with self._writing:
                 await self._take_writer()
         except BaseException:
@@ -258,9 +259,7 @@ class ServerStore(SqlStore):
         writer = await self._take_writer()
         raw = await self._raw_writer()
         await self._begin(raw, int(time.time()))
-        steps = write_entries(
-            entries, mint_guids, self._committed, trusts_new_guids, self.settings.rules
-        )
+        steps = write_entries(entries, mint_guids, self._committed, trusts_new_guids, self.rules)
         reply: Seen | Joined | LeaveOutcome | None = None
         async with _InTurn() as turn:
             while True:

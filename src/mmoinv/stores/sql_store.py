@@ -12,9 +12,7 @@ from typing import Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Table,
     and_,
     delete,
     func,
@@ -26,9 +24,12 @@ from sqlalchemy import (
 from mmoinv.errors import StoreDataError
 from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
+from mmoinv.stores.forgetting import forget_ledger, forget_operations, forgotten_epoch
 from mmoinv.stores.ledger import LedgerEntry, unpacked
+from mmoinv.stores.part import Rules
 from mmoinv.stores.schema import Schema, downgrade, schema_of, upgrade
 from mmoinv.stores.sessions import wallets
+from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.store import Session, StoreCounts, World
 from mmoinv.stores.stored_rows import inventory
 from mmoinv.stores.tables import (
@@ -41,13 +42,12 @@ from mmoinv.stores.tables import (
     SET_ASIDE,
     WALLET,
     WORLD,
-    keeps_unsigned,
+    spans,
 )
 
 T = TypeVar("T")
 COUNTED = (INVENTORY, SESSION, APPLIED, SET_ASIDE, WORLD)
 """In the order of `StoreCounts`."""
-HALF = 1 << 63
 LAST = (1 << 64) - 1
 CHARACTERS_READ = 200
 """Characters whose inventories are read in one query."""
@@ -55,6 +55,14 @@ CHARACTERS_READ = 200
 
 class SqlStore(ABC):
     """A `mmoinv.stores.Store` but for the connection and the groups."""
+
+    settings: StoreSettings
+    _forgotten_epoch = 0
+
+    @property
+    def rules(self) -> Rules:
+        """What holds for all operations."""
+        return self.settings.rules._replace(forgotten_epoch=self._forgotten_epoch)
 
     @property
     @abstractmethod
@@ -253,7 +261,7 @@ class SqlStore(ABC):
         def work(connection: Connection) -> list[LedgerEntry]:
             version = LEDGER.c.version
             found: list[LedgerEntry] = []
-            for span in _spans(connection, LEDGER, first_version, LAST, version):
+            for span in spans(connection, LEDGER, first_version, LAST, version):
                 rows = connection.execute(
                     select(*(LEDGER.c[name] for name in LEDGER_COLUMNS))
                     .where(and_(LEDGER.c.character_guid == character_guid, span))
@@ -272,7 +280,7 @@ class SqlStore(ABC):
             return any(
                 connection.execute(select(table.c.character_guid).where(span).limit(1)).first()
                 for table in (INVENTORY, SESSION)
-                for span in _spans(connection, table, first_guid, last_guid)
+                for span in spans(connection, table, first_guid, last_guid)
             )
 
         return await self._read(work)
@@ -283,7 +291,7 @@ class SqlStore(ABC):
         def work(connection: Connection) -> int:
             items = 0
             for table in (INVENTORY, SESSION, SET_ASIDE, WALLET, LEDGER):
-                for span in _spans(connection, table, first_guid, last_guid):
+                for span in spans(connection, table, first_guid, last_guid):
                     deleted = connection.execute(delete(table).where(span)).rowcount
                     items += deleted if table is INVENTORY else 0
             return items
@@ -297,46 +305,21 @@ class SqlStore(ABC):
         self, applied_before_s: int, after: int | None = None, limit: int = 2000
     ) -> int | None:
         """Forget old applied operations, a slice of the table at a time."""
-        start = 0 if after is None else after + 1
+        place, self._forgotten_epoch = await self._write(
+            lambda connection: forget_operations(connection, applied_before_s, after, limit)
+        )
+        return place
 
-        def work(connection: Connection) -> int | None:
-            number = APPLIED.c.operation_id
-            # In the order of the column, whatever that makes of large numbers.
-            ordered = select(number).order_by(number).limit(limit)
-            last = None
-            for span in _spans(connection, APPLIED, start, LAST, number):
-                looked_at = connection.execute(ordered.where(span)).scalars().all()
-                if looked_at:
-                    last = looked_at[-1]
-                    break
-            if last is None:
-                return None
-            for span in _spans(connection, APPLIED, start, last, number):
-                connection.execute(
-                    delete(APPLIED).where(and_(span, APPLIED.c.applied_at < applied_before_s))
-                )
-            return last if last < LAST else None
-
-        return await self._write(work)
+    async def _learn_forgotten_epoch(self) -> None:
+        """Up to where operations may be forgotten; for `open`."""
+        self._forgotten_epoch = await self._read(forgotten_epoch)
 
     async def forget_ledger(self, committed_before_s: int, limit: int = 2000) -> bool:
         """Delete some of the oldest rows of the ledger; whether there may be more."""
 
-        def work(connection: Connection) -> bool:
-            number = LEDGER.c.ledger_id
-            oldest = connection.execute(
-                select(number, LEDGER.c.committed_at).order_by(number).limit(limit)
-            ).all()
-            old = [ledger_id for ledger_id, at_s in oldest if at_s < committed_before_s]
-            if old:
-                connection.execute(
-                    delete(LEDGER).where(
-                        and_(number <= old[-1], LEDGER.c.committed_at < committed_before_s)
-                    )
-                )
-            return len(old) == limit
-
-        return await self._write(work)
+        return await self._write(
+            lambda connection: forget_ledger(connection, committed_before_s, limit)
+        )
 
     async def counts(self) -> StoreCounts:
         """How many rows each table has."""
@@ -352,29 +335,12 @@ class SqlStore(ABC):
         return await self._read(work)
 
 
-def _spans(
-    connection: Connection,
-    table: Table,
-    first: int,
-    last: int,
-    column: ColumnElement[int] | None = None,
-) -> Iterator[ColumnElement[bool]]:
-    """A range of u64, inclusive, as conditions; ascending. Two where a signed column holds it
-    and it goes over 2^63."""
-    column = table.c.character_guid if column is None else column
-    if not keeps_unsigned(connection.dialect) and first < HALF <= last:
-        yield column.between(first, HALF - 1)
-        yield column.between(HALF, last)
-    else:
-        yield column.between(first, last)
-
-
 def _stored_inventories(
     connection: Connection, first_guid: int, last_guid: int
 ) -> Iterator[tuple[int, list[tuple[int | None, ...]]]]:
     """Character and rows, ascending; some hundred characters at a time."""
     column = INVENTORY.c.character_guid
-    for span in _spans(connection, INVENTORY, first_guid, last_guid):
+    for span in spans(connection, INVENTORY, first_guid, last_guid):
         guids = (
             connection.execute(select(column).where(span).distinct().order_by(column))
             .scalars()

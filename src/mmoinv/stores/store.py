@@ -148,8 +148,11 @@ class Store(Protocol):
         """Look at up to ``limit`` applied operations, from where the last call ended, and
         delete those applied before a time in seconds since 1970.
 
-        Returns what to pass as ``after`` next, None once all have been looked at. An operation
-        that is forgotten would be applied again if it were sent again.
+        Returns what to pass as ``after`` next, None once all have been looked at. The highest
+        node epoch among what was ever deleted is kept: an operation up to it that is marked
+        repeated, is not found and would be refused for its session or version is answered with
+        `Verdict.STALE_SESSION` and a message that begins with
+        `mmoinv.commits.UNKNOWN_OPERATION`.
         """
         ...
 

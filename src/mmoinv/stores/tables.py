@@ -5,12 +5,15 @@ SQLite and PostgreSQL, where the view character_inventory_unsigned shows people 
 they know. Knows no rows and no connections.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
+    Connection,
     Dialect,
     Index,
     Integer,
@@ -31,6 +34,7 @@ ROW_COLUMNS = ("character_guid", "slot", *(name for name in ITEM_COLUMNS if name
 COLUMN_SIZES = {"character_guid": 8} | {field.name: field.size for field in WIDE.fields}
 """How many bytes the record gives each."""
 NAME_LENGTH = 64
+HALF = 1 << 63
 
 
 def signed_number(number: int) -> int:
@@ -46,6 +50,23 @@ def unsigned_number(number: int) -> int:
 def keeps_unsigned(dialect: Dialect) -> bool:
     """Whether the database has unsigned columns, so that a u64 is stored as it is."""
     return dialect.name in ("mysql", "mariadb")
+
+
+def spans(
+    connection: Connection,
+    table: Table,
+    first: int,
+    last: int,
+    column: ColumnElement[int] | None = None,
+) -> Iterator[ColumnElement[bool]]:
+    """A range of u64, inclusive, as conditions; ascending. Two where a signed column holds it
+    and it goes over 2^63."""
+    column = table.c.character_guid if column is None else column
+    if not keeps_unsigned(connection.dialect) and first < HALF <= last:
+        yield column.between(first, HALF - 1)
+        yield column.between(HALF, last)
+    else:
+        yield column.between(first, last)
 
 
 class Unsigned64(TypeDecorator[int]):
@@ -111,7 +132,8 @@ META = Table(
     Column("value", NUMBER, nullable=False),
     **KEYED,
 )
-"""Numbers of the database as a whole: ``node_epoch``, the last one given."""
+"""Numbers of the database as a whole: ``node_epoch``, the last one given, and
+``forgotten_epoch``, the highest one among the applied operations that were ever forgotten."""
 
 INVENTORY = Table(
     "character_inventory",

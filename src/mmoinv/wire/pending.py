@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Generic, TypeVar
 
 from mmoinv.errors import LinkBusyError, OperationError
@@ -26,13 +27,15 @@ class OperationState(Enum):
 
 
 class PendingOperation(Generic[Token]):
-    """One operation. ``repeated``: it was sent before and may be applied."""
+    """One operation. ``repeated``: it was sent before and may be applied. ``is_held``: it may not
+    be sent before `PendingOperations.let_go`."""
 
     __slots__ = (
         "_blockers",
         "_order",
         "attempts",
         "character_guids",
+        "is_held",
         "operation_id",
         "repeated",
         "state",
@@ -47,6 +50,7 @@ class PendingOperation(Generic[Token]):
         self.token = token
         self.state = OperationState.WAITING
         self.repeated = False
+        self.is_held = False
         self.attempts = 0
         self._order = order
         self._blockers = 0
@@ -91,10 +95,22 @@ class PendingOperations(Generic[Token]):
         """The pending operation of that id."""
         return self._operations.get(operation_id)
 
+    def ahead_of(
+        self, operation: PendingOperation[Token], character_guid: int
+    ) -> list[PendingOperation[Token]]:
+        """What waits before it of one of its characters, oldest first."""
+        queue = self._queues[character_guid]
+        return [] if queue[0] is operation else list(islice(queue, queue.index(operation)))
+
     def add(
-        self, operation_id: int, character_guids: Iterable[int], token: Token
+        self,
+        operation_id: int,
+        character_guids: Iterable[int],
+        token: Token,
+        is_held: bool = False,
     ) -> PendingOperation[Token]:
-        """Take an operation over; `LinkBusyError` at the bound, and then nothing was taken."""
+        """Take an operation over; `LinkBusyError` at the bound, and then nothing was taken. With
+        ``is_held`` it waits for `let_go`, whatever else it waits for."""
         guids = tuple(character_guids)
         if len(self._operations) >= self.limit:
             raise LinkBusyError(
@@ -120,8 +136,29 @@ class PendingOperations(Generic[Token]):
             if queue:
                 operation._blockers += 1
             queue.append(operation)
+        if is_held:
+            operation.is_held = True
+            operation._blockers += 1
         self._release(operation)
         return operation
+
+    def let_go(self, operation_id: int) -> None:
+        """An operation that was held may be sent when it has its turn."""
+        operation = self._operations.get(operation_id)
+        if operation is not None and operation.is_held:
+            operation.is_held = False
+            operation._blockers -= 1
+            self._release(operation)
+
+    def give_up(self, operation_id: int) -> list[PendingOperation[Token]]:
+        """An operation that is held is not to be sent: it ends, with everything behind it."""
+        operation = self._operations.get(operation_id)
+        if operation is None or not operation.is_held:
+            return []
+        ended = [operation, *self._behind(operation)]
+        for one in reversed(ended):
+            self._remove(one)
+        return ended
 
     def ready(self) -> list[PendingOperation[Token]]:
         """The operations that may be sent now, oldest first. They are in flight from here on."""

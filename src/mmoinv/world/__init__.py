@@ -7,14 +7,19 @@ from mmoinv.world.autosave import Autosave, AutosaveSettings
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.connector import ConnectorState, RealmConnector
 from mmoinv.world.operations import UnsavedOperation
+from mmoinv.world.outbox import Outbox
+from mmoinv.world.replay import Fate, ReplayedOperation
 from mmoinv.world.repository import WorldServerInventoryRepository
 
 __all__ = [
     "Autosave",
     "AutosaveSettings",
     "ConnectorState",
+    "Fate",
     "JoinedCharacter",
+    "Outbox",
     "RealmConnector",
+    "ReplayedOperation",
     "UnsavedOperation",
     "WorldServerInventoryRepository",
 ]

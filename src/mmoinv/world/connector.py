@@ -6,9 +6,11 @@ back. How it connects is in `mmoinv.world.uplink`, operations on their way are k
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -36,6 +38,8 @@ from mmoinv.world.frames import SentOperation, check_for_dialect
 from mmoinv.world.joins import Joins
 from mmoinv.world.link import RealmServerLink
 from mmoinv.world.operations import Operations, UnsavedOperation
+from mmoinv.world.outbox import Outbox, outbox_for
+from mmoinv.world.replay import Replay, ReplayedOperation, log_replayed
 from mmoinv.world.repository import WorldServerInventoryRepository
 from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
@@ -81,6 +85,10 @@ class RealmConnector:
     commits are taken. With ``reconnects=False`` the state is `ConnectorState.LOST` instead, and
     commits raise `LinkError`.
 
+    ``outbox``, a path or an `Outbox`, is for what must survive a crash of this very process: each
+    operation is on the disk there before it is sent. `connect` first sends again what the process
+    before left unanswered in it; what became of that is in `replayed`. It wants protocol 4.
+
     Callbacks, all of them called in the event loop and None unless set:
     ``on_leave_requested(guid)``: another world wants a character; commit what is unsaved of it
     there and then, since right afterwards it leaves. ``on_session_lost(guid, reason)``: the
@@ -105,6 +113,7 @@ class RealmConnector:
         reconnects: bool = True,
         reconnect_longest_s: float = 5.0,
         delayed_after_s: float = 2.0,
+        outbox: str | Path | Outbox | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -116,6 +125,10 @@ class RealmConnector:
         """How often the link was lost and came back."""
         self.unsaved: list[UnsavedOperation] = []
         """What was not answered when it was closed, oldest first."""
+        self.outbox = outbox_for(outbox, self.dialect)
+        """Where operations are kept on the disk until they are answered, None: nowhere."""
+        self.replayed: list[ReplayedOperation] = []
+        """What the process before had left in the outbox, oldest first, and what became of it."""
         self.on_leave_requested: Callable[[int], object] | None = None
         self.on_session_lost: Callable[[int, str], object] | None = None
         self.on_saving_delayed: Callable[[float], object] | None = None
@@ -139,8 +152,14 @@ class RealmConnector:
         self._lefts: list[_Left] = []
         self._item_numbers = 0
         self._operations = Operations(
-            self._characters, self.dialect, max_pending, world_server_id, self._session_is_stale
+            self._characters,
+            self.dialect,
+            max_pending,
+            world_server_id,
+            self._session_is_stale,
+            self.outbox,
         )
+        self._replay: Replay | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._repository: WorldServerInventoryRepository | None = None
 
@@ -213,13 +232,52 @@ class RealmConnector:
     # Connecting
 
     async def connect(self) -> None:
-        """Connect and log on. `LinkError` if nobody listens, `LogonError` if the realm refuses."""
+        """Connect and log on. `LinkError` if nobody listens, `LogonError` if the realm refuses.
+
+        With an outbox it returns once the realm has answered all that was left in it;
+        `ConfigurationError` if the outbox cannot be had.
+        """
         if self._state is not ConnectorState.NEW:
             raise LinkError(f"a connector connects once: {self._state.value}")
-        accepted = await self._uplink.connect()
-        self._logged_on(accepted.node_epoch)
-        self._opened()
+        stored = [] if self.outbox is None else await self.outbox.open(self.world)
+        try:
+            accepted = await self._uplink.connect()
+            self._logged_on(accepted.node_epoch)
+            if self.outbox is not None and stored:
+                await self._send_what_was_left(Replay(stored, self.outbox.answered))
+            self._opened()
+        except BaseException:
+            await self._uplink.close()
+            if self.outbox is not None:
+                await self.outbox.close()
+            raise
         self._start(self._watch_delay(), "delay")
+
+    async def _send_what_was_left(self, replay: Replay) -> None:
+        """Everything in the outbox is answered, over as many links as that takes."""
+        self._replay = replay
+        try:
+            for pause_s in pauses_s(self._reconnect_longest_s):
+                try:
+                    await replay.run(self._connected_link())
+                    break
+                except LinkError as error:
+                    if not self._reconnects:
+                        raise
+                    log.warning("the outbox is not sent yet: %s", error)
+                self._check_open()
+                await asyncio.sleep(pause_s)
+                with contextlib.suppress(LinkError, LogonError):
+                    self._logged_on((await self._uplink.connect()).node_epoch)
+                self._check_open()
+        finally:
+            self._replay = None
+            self.replayed = replay.replayed
+        log_replayed(self.replayed)
+
+    def _check_open(self) -> None:
+        if self._state is ConnectorState.CLOSED:
+            raise LinkError("the connector was closed; what is not answered stays in its outbox")
 
     def _logged_on(self, node_epoch: int) -> None:
         with self._operations.lock:
@@ -241,6 +299,8 @@ class RealmConnector:
         error = LinkError(self._lost_reason)
         with self._operations.lock:
             self._claims.fail(error)
+            if self._replay is not None:
+                self._replay.link_lost(error)
             if self._state is not ConnectorState.CONNECTED:
                 return
             self._operations.link_lost(for_good=not self._reconnects)
@@ -367,11 +427,17 @@ class RealmConnector:
             self._state = ConnectorState.CLOSED
             for task in tuple(self._tasks):
                 task.cancel()
+            if self._replay is not None:
+                self._replay.link_lost(LinkError("the connector was closed"))
+            if self.outbox is not None:
+                await self.outbox.settle()
             reason = self._lost_reason or "the connector was closed"
             self.unsaved = self._operations.abandon(reason)
             self._joins.fail(LinkError("the connector was closed"))
             self._characters.clear()
             await self._uplink.close()
+            if self.outbox is not None:
+                await self.outbox.close()
         if self.unsaved:
             count = len(self.unsaved)
             log.warning(
@@ -501,6 +567,8 @@ class RealmConnector:
 
     def _receive(self, event: WorldEvent) -> None:
         match event:
+            case OperationAnswered() if self._replay is not None:
+                self._replay.receive(event)
             case OperationAnswered() | OperationResultReceived():
                 self._operations.receive(event)
             case CharacterJoined(packet):

@@ -5,13 +5,13 @@ packets of item changes; no socket, no queue.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mmoinv import codec
-from mmoinv.commits import CommitFlags, ParticipantChanges
+from mmoinv.commits import UNKNOWN_OPERATION, CommitFlags, ParticipantChanges
 from mmoinv.errors import (
     InvalidOperationError,
     OperationRefusedError,
@@ -21,6 +21,7 @@ from mmoinv.records import SLOT, Batch
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import CommitStatus, Dialect
 from mmoinv.world.characters import JoinedCharacter
+from mmoinv.world.outbox_format import as_repeated
 
 Characters = Mapping[int, JoinedCharacter]
 
@@ -45,6 +46,8 @@ class SentOperation:
     saved_part: str = ""
     """Of protocol 3's two packets the one that is saved, though the other was refused."""
     taken_s: float = field(default_factory=time.monotonic)
+    frame: bytes = b""
+    """As it lies in the outbox, if there is one: what is sent is the same."""
 
 
 def check_for_dialect(
@@ -76,6 +79,8 @@ def encode_commit(
     operation_id: int, operation: SentOperation, characters: Characters, repeated: bool
 ) -> bytes:
     """The CommitInventory frame, with the epochs and versions of this moment."""
+    if operation.frame:
+        return as_repeated(operation.frame) if repeated else operation.frame
     replace = all(change.replace for change in operation.changes)
     participants = []
     for change in operation.changes:
@@ -100,6 +105,20 @@ def encode_commit(
         | CommitFlags.CONSERVE * operation.conserve
     )
     return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
+
+
+def as_it_will_be(
+    character: JoinedCharacter, ahead: Iterable[SentOperation], needs_items: bool
+) -> JoinedCharacter:
+    """The character once the operations ahead of another one are committed. Should one of them
+    be refused, those behind it are refused with it."""
+    version, items = character.version, character.items
+    for operation in ahead:
+        version += 1
+        for change in operation.changes:
+            if needs_items and change.character_guid == character.guid:
+                items = change.applied_to(items)
+    return JoinedCharacter(character.guid, character.epoch, version, items)
 
 
 def encode_for_protocol_3(
@@ -165,6 +184,8 @@ def refusal(
     reason = message or (CommitStatus(status).sentence if known else f"status {status}")
     whom = ", ".join(map(str, character_guids))
     fate = "Nothing of it is saved; its changes are still unsaved."
+    if message.startswith(UNKNOWN_OPERATION):
+        fate = "Join the character anew to see; its changes count as unsaved here."
     if saved_part:
         fate = (
             f"Its {saved_part} are saved, the rest is not: protocol 3 is not atomic. Committing "

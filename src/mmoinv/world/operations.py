@@ -10,10 +10,18 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from mmoinv.errors import LinkBusyError, MmoinvError, OperationPendingError
+from mmoinv.errors import (
+    InvalidOperationError,
+    LinkBusyError,
+    MmoinvError,
+    OperationError,
+    OperationPendingError,
+    OutboxWriteError,
+)
 from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcome
 from mmoinv.repository.operation import running_loop
 from mmoinv.wire import (
@@ -29,12 +37,14 @@ from mmoinv.world.characters import JoinedCharacter, read_only
 from mmoinv.world.frames import (
     TYPE_SAVE,
     SentOperation,
+    as_it_will_be,
     encode_commit,
     encode_for_protocol_3,
     refusal,
     saved_by_packet,
 )
 from mmoinv.world.link import RealmServerLink
+from mmoinv.world.outbox import Outbox
 
 log = logging.getLogger("mmoinv.world")
 
@@ -43,14 +53,18 @@ RETRY_FIRST_S, RETRY_LONGEST_S = 0.05, 2.0
 
 class UnsavedOperation(NamedTuple):
     """An operation that was taken and never answered. Unless it was ``sent``, it is not saved;
-    else it may or may not be."""
+    else it may or may not be. If it is ``in_outbox``, the next process sends it, again or for
+    the first time."""
 
     operation_id: int
     character_guids: tuple[int, ...]
     sent: bool
+    in_outbox: bool = False
 
     def __str__(self) -> str:
         fate = "may or may not be saved" if self.sent else "not saved"
+        if self.in_outbox:
+            fate += " yet, and lies in the outbox"
         whom = ", ".join(map(str, self.character_guids))
         return f"{self.operation_id:#x} of character {whom}, {fate}"
 
@@ -71,6 +85,7 @@ class Operations:
         limit: int,
         world_server_id: int | None,
         session_is_stale: Callable[[Sequence[int]], None],
+        outbox: Outbox | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.on_packet_sent: Callable[[int], object] | None = None
@@ -84,6 +99,11 @@ class Operations:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: RealmServerLink | None = None
         self._session_is_stale = session_is_stale
+        self._outbox = outbox
+        self._unwritten: list[PendingOperation[SentOperation]] = []
+        """Taken, but not given to the outbox yet."""
+        if outbox is not None:
+            outbox.has_unwritten = lambda: bool(self._unwritten)
         self._is_over = False
         """Nothing more will be answered."""
         self._being_refused: set[int] = set()
@@ -144,6 +164,8 @@ class Operations:
             sent = "was sent, but never answered: it may or may not be saved"
             if operation.attempts == 0:
                 sent = "was never sent: it is not saved"
+            if self._is_in_outbox(operation):
+                sent += ", and lies in the outbox for the next process to send"
             handle.fail(
                 OperationPendingError(
                     f"operation {handle.operation_id:#x} of character "
@@ -154,9 +176,14 @@ class Operations:
             )
         self._wake_idle()
         return [
-            UnsavedOperation(one.operation_id, one.character_guids, one.attempts > 0)
+            UnsavedOperation(
+                one.operation_id, one.character_guids, one.attempts > 0, self._is_in_outbox(one)
+            )
             for one in abandoned
         ]
+
+    def _is_in_outbox(self, operation: PendingOperation[SentOperation]) -> bool:
+        return self._outbox is not None and not operation.is_held
 
     # Taking and sending
 
@@ -179,7 +206,11 @@ class Operations:
             handle = OperationHandle(operation_id, guids)
             try:
                 sent = SentOperation(handle, changes, reason, conserve)
-                self._pending.add(operation_id, guids, sent)
+                if self._outbox is None:
+                    self._pending.add(operation_id, guids, sent)
+                else:
+                    self._outbox.check_room(guids)
+                    self._unwritten.append(self._pending.add(operation_id, guids, sent, True))
             except MmoinvError:
                 self._short_ids.release(operation_id)
                 raise
@@ -200,10 +231,13 @@ class Operations:
     def _send_ready(self) -> None:
         with self.lock:
             self._sending_planned = False
+            has_unwritten = bool(self._unwritten)
             link = self._link
-            if link is None:
-                return
-            ready = self._pending.ready()
+            ready = [] if link is None else self._pending.ready()
+        if has_unwritten:
+            self._write_ahead()
+        if link is None:
+            return
         for operation in ready:
             try:
                 frames = self._encode(operation)
@@ -215,6 +249,74 @@ class Operations:
             if self.on_packet_sent is not None:
                 self.on_packet_sent(len(frames))
         link.flush()
+
+    def _write_ahead(self) -> None:
+        """Everything that was taken goes to the outbox in one synced write, and may be sent after
+        it. What is taken meanwhile goes with the next one."""
+        outbox = self._outbox
+        if outbox is None or outbox.is_writing:
+            return
+        frames: dict[int, bytes] = {}
+        faults: dict[int, str] = {}
+        with self.lock:
+            batch, self._unwritten = self._unwritten, []
+            for operation in batch:
+                number = operation.operation_id
+                if self._pending.get(number) is not operation:
+                    continue  # Refused with one ahead of it.
+                try:
+                    operation.token.frame = frames[number] = self._encode_ahead(operation)
+                except (MmoinvError, KeyError) as error:
+                    faults[number] = f"it cannot be encoded ({error})"
+        for number, reason in faults.items():
+            for ended in self._give_up([number], InvalidOperationError, reason):
+                frames.pop(ended, None)
+        if frames:
+            outbox.write(frames, partial(self._written, tuple(frames)))
+
+    def _encode_ahead(self, operation: PendingOperation[SentOperation]) -> bytes:
+        """The frame as it will be when the operation has its turn."""
+        sent = operation.token
+        needs_items = len({change.replace for change in sent.changes}) > 1
+        characters = {}
+        for guid in operation.character_guids:
+            ahead = [one.token for one in self._pending.ahead_of(operation, guid)]
+            characters[guid] = as_it_will_be(self._characters[guid], ahead, needs_items)
+        return encode_commit(operation.operation_id, sent, characters, False)
+
+    def _written(self, operation_ids: Sequence[int], error: OSError | None) -> None:
+        """The outbox has synced operations, or could not."""
+        if error is not None:
+            reason = f"the outbox could not be written ({error.strerror or error})"
+            log.error("%s: %d operations are not sent", reason, len(operation_ids))
+            self._give_up(operation_ids, OutboxWriteError, reason)
+        with self.lock:
+            for operation_id in operation_ids:
+                self._pending.let_go(operation_id)
+        self._send_ready()
+
+    def _give_up(
+        self, operation_ids: Iterable[int], kind: type[OperationError], reason: str
+    ) -> list[int]:
+        """Operations that were not sent, and those behind them, end with an error: all of them."""
+        with self.lock:
+            ended = [one for number in operation_ids for one in self._pending.give_up(number)]
+            refused = {guid for one in ended for guid in one.character_guids}
+            self._being_refused |= refused
+        for one in ended:
+            whom = ", ".join(map(str, one.character_guids))
+            one.token.handle.fail(
+                kind(
+                    f"operation {one.operation_id:#x} of character {whom} was not sent, nothing "
+                    f"of it is saved: {reason}. Its changes are still unsaved; commit again.",
+                    one.operation_id,
+                    one.character_guids,
+                )
+            )
+        with self.lock:
+            self._being_refused -= refused
+        self._wake_idle()
+        return [one.operation_id for one in ended]
 
     def _encode(self, operation: PendingOperation[SentOperation]) -> bytes:
         if self._dialect.protocol == 4:
@@ -251,6 +353,9 @@ class Operations:
         if verdict.is_retryable:
             self._retry_later(operation)
             return
+        if self._outbox is not None:
+            for ended in (operation, *behind):
+                self._outbox.answered(ended.operation_id)
         self._short_ids.release(operation_id)
         sent = operation.token
         if verdict.is_success:

@@ -70,9 +70,9 @@ class SqliteStore(SqlStore):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mmoinv-sqlite")
         try:
             await self._on_thread(self._open)
+            await self._learn_forgotten_epoch()
         except BaseException:
-            self._thread.shutdown(wait=False)
-            self._thread = None
+            await self.close()
             raise
 
     def _open(self) -> None:
@@ -196,7 +196,7 @@ class SqliteStore(SqlStore):
                 mint,
                 committed,
                 trusts_new_guids,
-                self.settings.rules,
+                self.rules,
             )
 
         try:
