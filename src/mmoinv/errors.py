@@ -21,6 +21,7 @@
     |   +-- OperationPendingError       not answered: it may or may not be saved
     +-- LinkError                       there is no link to the realm
     |   +-- LinkBusyError               the bound on pending work is reached; nothing was taken
+    |   +-- TlsError                    the two ends do not come to speak TLS with each other
     +-- StoreError                      the database
     |   +-- StoreUnavailableError       for the moment: try the same again
     |   +-- StoreDataError              the data was refused: trying again cannot help
@@ -223,6 +224,10 @@ class LinkError(MmoinvError):
 
 class LinkBusyError(LinkError):
     """The bound on pending work is reached. Nothing of this commit was taken; it stays dirty."""
+
+
+class TlsError(LinkError):
+    """The two ends do not come to speak TLS with each other: a certificate, a name, a version."""
 
 
 class StoreError(MmoinvError):
