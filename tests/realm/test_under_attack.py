@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import sqlite3
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
@@ -263,6 +264,11 @@ async def test_a_peer_that_never_reads_costs_its_bound_and_is_cut(
         await client.join(7)
         await client.answers(commit_frame(1, 7, *items))
         client.writer.transport.pause_reading()
+        # Or the kernel takes several MB before anything waits in the realm.
+        client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        (link,) = realm._parts.links
+        realm_socket = link._transport.get_extra_info("socket")
+        realm_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
         joins = b"".join(RequestCharacterJoin(7, 0).encode() for _ in range(8))
         gc.collect()
         tracemalloc.start()
