@@ -62,12 +62,12 @@ async def test_the_certificate_that_a_realm_shows(
             check = await asyncio.to_thread(reachable.realm, "127.0.0.1", realm.port, ca)
             return check.verdict, check.text
 
-        verdict, text = await look(authority.certificate)
-        assert (verdict, "speaks TLS; its certificate is good until" in text) == (Verdict.OK, True)
         verdict, text = await look(stranger.certificate)
         assert (verdict, "is of no authority that is trusted" in text) == (Verdict.FAILED, True)
         assert (await look("nowhere"))[0] is Verdict.FAILED
         assert (await look(""))[0] is Verdict.OK
+        verdict, text = await look(authority.certificate)
+        assert (verdict, "speaks TLS; its certificate is good until" in text) == (Verdict.OK, True)
     async with RealmServer(url, port=0) as realm:
         verdict, text = await look(authority.certificate)
         assert (verdict, "speaks no TLS" in text) == (Verdict.WARNING, True)

@@ -78,7 +78,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._error is None and not self._is_open:
+        # At the realm, one that came and went without a word is no failure.
+        if self._error is None and not self._is_open and (self._host or self._has_heard):
             remedy = (
                 ""
                 if self._host is None

@@ -46,23 +46,23 @@ def lasting(name: str, what: str, until: datetime) -> Check:
 
 
 def shown_by(host: str, port: int, ca: str, within_s: float) -> Check:
-    """Whether a world that trusts ``ca`` (empty: the system's authorities) trusts the realm."""
+    """Whether a world that trusts ``ca`` (empty: the system's authorities) trusts the realm.
+    `OSError` if it cannot be reached."""
     address = f"{host}:{port}"
     try:
         context = world_context(ca)
-        with (
-            socket.create_connection((host, port), within_s) as plain,
-            context.wrap_socket(plain, server_hostname=host) as link,
-        ):
-            der = link.getpeercert(binary_form=True)
     except ConfigurationError as error:
         return refused("realm", error, "Check the file.")
-    except (ssl.SSLEOFError, ConnectionError, TimeoutError):
-        return warned(
-            "realm",
-            f"{address} accepts connections, but speaks no TLS",
-            "Set its tls_certificate and tls_key, unless nobody can listen in between.",
-        )
-    except ssl.SSLError as error:
-        return failed("realm", f"{address}: {said(error, host)}", "See docs/security.md.")
-    return lasting("realm", f"{address} speaks TLS; its certificate", expiry_of(der or b""))
+    with socket.create_connection((host, port), within_s) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=host) as link:
+                der = link.getpeercert(binary_form=True) or b""
+        except (ssl.SSLEOFError, ConnectionError, TimeoutError):
+            return warned(
+                "realm",
+                f"{address} accepts connections, but speaks no TLS",
+                "Set its tls_certificate and tls_key, unless nobody can listen in between.",
+            )
+        except ssl.SSLError as error:
+            return failed("realm", f"{address}: {said(error, host)}", "See docs/security.md.")
+    return lasting("realm", f"{address} speaks TLS; its certificate", expiry_of(der))

@@ -20,6 +20,8 @@ def realm(host: str, port: int, tls_ca: str = "") -> Check:
     address = f"{host}:{port}"
     begun = time.perf_counter()
     try:
+        if tls_ca or not is_loopback(host):
+            return certificates.shown_by(host, port, tls_ca, CONNECT_WITHIN_S)
         socket.create_connection((host, port), CONNECT_WITHIN_S).close()
     except OSError as error:
         return failed(
@@ -28,8 +30,6 @@ def realm(host: str, port: int, tls_ca: str = "") -> Check:
             f"Start it there: mmoinv realm --port {port}. Unless it is told so with --host, it "
             "listens on loopback only; check the address.",
         )
-    if tls_ca or not is_loopback(host):
-        return certificates.shown_by(host, port, tls_ca, CONNECT_WITHIN_S)
     took_ms = (time.perf_counter() - begun) * 1000
     return passed("realm", f"{address} accepts connections", connect_ms=round(took_ms, 3))
 
