@@ -7,6 +7,7 @@ import pytest
 from mmoinv.realm import RealmLimits
 from mmoinv.realm.door import Door
 from mmoinv.realm.logons import MAX_REMEMBERED, Attempt, Logons, network_of
+from mmoinv.realm.seldom import Seldom
 
 HERE, THERE = "192.0.2.1", "198.51.100.9"
 
@@ -113,3 +114,9 @@ def test_a_crowd_of_strangers_drives_out_itself():
     # Who has logged on is no stranger.
     door.logged_on(5)
     assert [door.enter(n, THERE)[1] for n in (8, 9)] == [None, 6]
+
+
+def test_what_happens_often_is_told_seldom_and_nothing_is_left_out():
+    seldom = Seldom(often=2)
+    told = [seldom.happened(now_s) for now_s in (0.0, 0.0, 0.1, 9.9, 10.0, 10.1, 10.2, 99.0)]
+    assert told == [1, 1, 0, 0, 3, 1, 0, 2]

@@ -40,6 +40,7 @@ class RealmParts:
         self.door: Door[WorldServerLink] = Door(self.limits)
         self.logons = Logons(self.limits)
         self._refusals = Seldom()
+        self._cut_off = Seldom(often=20)
 
     def let_in(self, link: "WorldServerLink", address: str, now_s: float) -> bool:
         """A link has come; False: it must go."""
@@ -55,3 +56,12 @@ class RealmParts:
         if thrown_out is not None:
             thrown_out.abort()
         return not (refusal or self.closing)
+
+    def cut_off(self, link: "WorldServerLink", reason: object, now_s: float) -> None:
+        """A link is closed for what it has sent."""
+        self.tally.broken_links += 1
+        count = self._cut_off.happened(now_s)
+        if count > 1:
+            log.warning("%d links closed; the last: %s: %s", count, link, reason)
+        elif count:
+            log.warning("%s: link closed, %s", link, reason)

@@ -63,7 +63,7 @@ class WorldServerLink(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._flush_planned = False
         self._peer = self._address = "?"
-        self._has_heard = False
+        self._has_heard = self._spoke_tls = False
         self._attempt: Attempt | None = None
         self._joining = 0
         self._unanswered = 0
@@ -87,7 +87,7 @@ class WorldServerLink(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._address, self._peer = str(peer[0]), f"{peer[0]}:{peer[1]}"
-        if not self._parts.let_in(self, self._address, asyncio.get_running_loop().time()):
+        if not self._parts.let_in(self, self._address, self._now_s()):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -95,11 +95,7 @@ class WorldServerLink(asyncio.Protocol):
         tally = self._parts.tally
         if not self._has_heard:
             self._has_heard = True
-            if data.startswith(SPOKE_TLS):
-                log.warning(
-                    "%s: it speaks TLS, which this realm does not: set tls_certificate and tls_key",
-                    self,
-                )
+            self._spoke_tls = data.startswith(SPOKE_TLS)
         tally.bytes_received += len(data)
         operations = 0
         for event in self._link.receive_data(data):
@@ -114,11 +110,12 @@ class WorldServerLink(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if isinstance(error, TlsError):
-            self._parts.tally.broken_links += 1
-            log.warning("%s: %s", self, error)
+            self._parts.cut_off(self, error, self._now_s())
         elif not self._link.is_over:
+            # Strangers come and go, and may do so very often.
+            level = logging.INFO if self._link.state is LinkState.OPEN else logging.DEBUG
             self._link.receive_eof()
-            log.info("%s: %s", self, error or self._link.broken_reason)
+            log.log(level, "%s: %s", self, error or self._link.broken_reason)
         if self._attempt is not None:
             self._attempt.dropped()
         for task in self._tasks:
@@ -221,12 +218,16 @@ class WorldServerLink(asyncio.Protocol):
             case LogonFailed():
                 if self._attempt is not None:
                     self._parts.tally.logons_failed += 1
-                    self._attempt.failed(asyncio.get_running_loop().time())
+                    self._attempt.failed(self._now_s())
                 log.warning("%s: logon refused, %s", self, event.reason)
                 self.close()
             case LinkBroken():
-                self._parts.tally.broken_links += 1
-                log.warning("%s: link closed, %s", self, event.reason)
+                reason = event.reason
+                if self._spoke_tls:
+                    reason = (
+                        "it speaks TLS, which this realm does not: set tls_certificate and tls_key"
+                    )
+                self._parts.cut_off(self, reason, self._now_s())
                 self.close()
 
     def _request_join(self, event: JoinRequested) -> None:
@@ -283,7 +284,7 @@ class WorldServerLink(asyncio.Protocol):
 
     def _tell_of_foreign_writes(self, count: int, result: CommitOutcome) -> None:
         self._parts.tally.foreign_writes += count
-        untold = self._foreign_writes.happened(asyncio.get_running_loop().time(), count)
+        untold = self._foreign_writes.happened(self._now_s(), count)
         if untold:
             index = int(np.flatnonzero(result.statuses == Verdict.STALE_SESSION)[0])
             log.warning(
@@ -301,7 +302,7 @@ class WorldServerLink(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _look_up(self, event: LogonRequested) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._now_s()
         self._attempt = self._parts.logons.begin(self._address, event.world_name, now_s)
         if self._attempt is None:
             self._parts.tally.logons_refused += 1
@@ -353,6 +354,10 @@ class WorldServerLink(asyncio.Protocol):
         self._link.refuse_logon(status)
         self._flush()
         self.close()
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
 
     # Bytes out
 
