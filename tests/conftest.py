@@ -7,6 +7,7 @@ real database servers.
 import os
 
 import pytest
+from certificates import Authority
 from hypothesis import HealthCheck, settings
 from servers.fixtures import (  # noqa: F401 (pytest finds them here)
     mariadb_server,
@@ -29,6 +30,19 @@ settings.register_profile(
 )
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 settings.load_profile("ci" if IN_CI else "quick")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs certificates for the tests; `openssl` makes them."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def realm_files(authority: Authority) -> dict[str, str]:
+    """The arguments of a realm that speaks TLS."""
+    certificate, key = authority.issue("realm")
+    return {"tls_certificate": certificate, "tls_key": key}
 
 
 def pytest_report_header(config: pytest.Config) -> str:

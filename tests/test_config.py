@@ -44,7 +44,8 @@ def test_without_anything_all_is_default():
 
 def test_there_is_a_key_for_every_field():
     assert list(SETTINGS) == [
-        *("realm.host", "realm.port", "realm.log_level", "database.url"),
+        *("realm.host", "realm.port", "realm.tls_certificate", "realm.tls_key"),
+        *("realm.tls_client_ca", "realm.allow_plaintext", "realm.log_level", "database.url"),
         *(f"database.{name}" for name in STORE_KEYS),
         *(f"limits.{name}" for name in LIMIT_KEYS),
     ]

@@ -9,7 +9,8 @@ import tours
 
 TOURS = sorted((tours.ROOT / "docs").glob("tour-*.md"))
 GUIDES = sorted((tours.ROOT / "docs").glob("guide-*.md"))
-PLAYED = [*TOURS, *GUIDES, tours.ROOT / "docs" / "tuning.md"]
+PAGES = [tours.ROOT / "docs" / name for name in ("tuning.md", "security.md")]
+PLAYED = [*TOURS, *GUIDES, *PAGES]
 missing = tours.missing_programs()
 runnable = pytest.mark.skipif(
     sys.platform == "win32" or bool(missing),

@@ -193,7 +193,7 @@ def played(document: Path, folder: Path) -> Iterator[tuple[Block, str]]:
 
 def missing_programs() -> list[str]:
     """What the documents' blocks call, and this machine has not."""
-    return [name for name in ("bash", "sqlite3") if shutil.which(name) is None]
+    return [name for name in ("bash", "sqlite3", "openssl") if shutil.which(name) is None]
 
 
 if __name__ == "__main__":

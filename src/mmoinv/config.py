@@ -39,9 +39,17 @@ class RealmConfig:
     """Everything that ``mmoinv realm`` can be told; `load` makes one."""
 
     host: str = "127.0.0.1"
-    """The address to listen on: loopback only, until there is TLS."""
+    """The address to listen on; one that is not loopback wants TLS, or allow_plaintext."""
     port: int = DEFAULT_PORT
     """The port to listen on; 0: any free one."""
+    tls_certificate: str = ""
+    """The file of the realm's certificate, in PEM; with it, the realm speaks TLS 1.3."""
+    tls_key: str = ""
+    """The file of its private key."""
+    tls_client_ca: str = ""
+    """The file of the authorities that sign worlds' certificates; with it, worlds must show one."""
+    allow_plaintext: bool = False
+    """Whether to listen off loopback without TLS, where nobody is in between."""
     log_level: str = "info"
     """What is logged: debug, info, warning or error, and what is worse."""
     database: str = field(default="sqlite:///realm.db", repr=False)

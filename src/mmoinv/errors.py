@@ -22,6 +22,7 @@
     |   +-- OutboxWriteError            the outbox could not be written: it was not sent
     +-- LinkError                       there is no link to the realm
     |   +-- LinkBusyError               the bound on pending work is reached; nothing was taken
+    |   +-- TlsError                    the two ends do not come to speak TLS with each other
     +-- StoreError                      the database
     |   +-- StoreUnavailableError       for the moment: try the same again
     |   +-- StoreDataError              the data was refused: trying again cannot help
@@ -229,6 +230,10 @@ class LinkError(MmoinvError):
 
 class LinkBusyError(LinkError):
     """The bound on pending work is reached. Nothing of this commit was taken; it stays dirty."""
+
+
+class TlsError(LinkError):
+    """The two ends do not come to speak TLS with each other: a certificate, a name, a version."""
 
 
 class StoreError(MmoinvError):

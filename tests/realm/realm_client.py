@@ -48,11 +48,19 @@ REPEATED = CommitFlags.REPEATED
 
 
 class Client:
-    """``async with Client(port, secret) as client``: logged on as ``world``."""
+    """``async with Client(port, secret) as client``: logged on as ``world``, from the address
+    ``source``."""
 
     def __init__(
-        self, port: int, secret: str, world: str = "world-1", dialect: int = 0, nonce: int = 77
+        self,
+        port: int,
+        secret: str,
+        world: str = "world-1",
+        dialect: int = 0,
+        nonce: int = 77,
+        source: str = "127.0.0.1",
     ) -> None:
+        self.source = source
         self.port, self.secret, self.world = port, secret, world
         self.dialect, self.nonce = dialect, nonce
         self.link = WorldLink()
@@ -61,7 +69,9 @@ class Client:
 
     async def connect(self) -> Any:
         """The event that ends the logon."""
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(self.source, 0)
+        )
         self.link.begin_logon(self.world, self.secret, self.nonce, self.dialect)
         event = await self.event()
         if isinstance(event, LogonAccepted):

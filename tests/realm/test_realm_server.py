@@ -33,12 +33,6 @@ async def contents(realm: RealmServer, character: int) -> dict[int, tuple[int, i
 # Start and stop
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.com", "::", ""])
-def test_no_listening_beyond_loopback(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="until there is TLS"):
-        RealmServer("sqlite:///realm.db", host)
-
-
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_ports_that_are_none(port: int) -> None:
     with pytest.raises(ConfigurationError, match="port"):

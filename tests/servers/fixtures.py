@@ -7,7 +7,7 @@ the run repeats: never a silent one.
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -34,10 +34,15 @@ def started(start: Callable[[], T]) -> T:
             )
         return start()
     except ServerMissingError as missing:
-        _missing[str(missing)] = None
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(f"{missing} (CI is set: a server that is missing is a failure)")
-        pytest.skip(str(missing))
+        tell_what_is_missing(str(missing))
+
+
+def tell_what_is_missing(sentence: str) -> NoReturn:
+    """Skip this test, and say it again at the end of the run; where `CI` is set, fail."""
+    _missing[sentence] = None
+    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        pytest.fail(f"{sentence} (CI is set: what is missing is a failure)")
+    pytest.skip(sentence)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -294,6 +294,27 @@ def test_a_logon_must_end_in_time():
     assert "logon" in event.reason
 
 
+def test_a_frame_must_be_whole_in_time():
+    """A byte a second is never silent, and never ends."""
+    world, realm = logged_on()
+    now_s, events = 0.0, realm.tick(0.0)
+    frame = iter(COMMIT)
+    while not events:
+        now_s += 1.0
+        events = realm.receive_data(bytes([next(frame)])) + realm.tick(now_s)
+    assert "not whole within 60 s" in events[-1].reason
+    assert now_s == 61.0
+    # One that is merely long, and others before and behind it, are none of that.
+    for now_s in range(100, 400, 10):
+        half, other = (COMMIT[:50], COMMIT[50:]) if now_s % 20 else (COMMIT[50:], COMMIT[:50])
+        world.receive_data(half + other)
+    world, realm = logged_on()
+    realm.receive_data(COMMIT[:50])
+    for now_s in range(0, 300, 10):
+        realm.receive_data(COMMIT[50:] + COMMIT[:50])
+        assert realm.tick(float(now_s)) == []
+
+
 def test_the_end_of_the_stream():
     _, realm = logged_on()
     (event,) = realm.receive_eof()

@@ -47,8 +47,23 @@ def add_realm(commands: Commands) -> None:
     )
     add_database(command, f"that of --config, else {DEFAULT_DATABASE}")
     # The defaults are those of `mmoinv.config`, which help must do without.
-    command.add_argument("--host", help="loopback only, until there is TLS (default: 127.0.0.1)")
+    command.add_argument("--host", help="off loopback it wants TLS (default: 127.0.0.1)")
     command.add_argument("--port", type=int, help="0: any free one (default: 6280)")
+    command.add_argument(
+        "--tls-certificate", metavar="FILE", help="speak TLS 1.3 with this certificate (PEM)"
+    )
+    command.add_argument("--tls-key", metavar="FILE", help="the private key of the certificate")
+    command.add_argument(
+        "--tls-client-ca",
+        metavar="FILE",
+        help="let only worlds in that show a certificate of these authorities",
+    )
+    command.add_argument(
+        "--allow-plaintext",
+        action="store_const",
+        const=True,
+        help="listen off loopback without TLS, because nobody is in between",
+    )
     command.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), help="default: info"
     )
@@ -73,6 +88,10 @@ def _run_realm(options: argparse.Namespace) -> int:
         arguments={
             "realm.host": options.host,
             "realm.port": options.port,
+            "realm.tls_certificate": options.tls_certificate,
+            "realm.tls_key": options.tls_key,
+            "realm.tls_client_ca": options.tls_client_ca,
+            "realm.allow_plaintext": options.allow_plaintext,
             "realm.log_level": options.log_level,
             "database.url": options.database,
         },
@@ -102,11 +121,16 @@ async def _serve(config: "RealmConfig") -> int:
         port=config.port,
         limits=config.limits,
         store_settings=config.store,
+        tls_certificate=config.tls_certificate,
+        tls_key=config.tls_key,
+        tls_client_ca=config.tls_client_ca,
+        allow_plaintext=config.allow_plaintext,
     )
     async with server as realm:
         print(
             f"mmoinv {__version__} ({codec_name()} codec): the realm listens on "
-            f"{realm.host}:{realm.port}, its database is {realm.store.url}. Ctrl-C stops it.",
+            f"{realm.host}:{realm.port}{' with TLS' if realm.speaks_tls else ''}, its database "
+            f"is {realm.store.url}. Ctrl-C stops it.",
             flush=True,
         )
         before = 0

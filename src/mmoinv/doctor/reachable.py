@@ -6,24 +6,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mmoinv.certificates import is_loopback
+from mmoinv.doctor import certificates
 from mmoinv.doctor.check import Check, failed, passed, refused, warned
 from mmoinv.errors import ConfigurationError, SchemaVersionError
 
 CONNECT_WITHIN_S = 3.0
 
 
-def realm(host: str, port: int) -> Check:
-    """Whether something listens on the port."""
+def realm(host: str, port: int, tls_ca: str = "") -> Check:
+    """Whether something listens on the port; and where a world would speak TLS with it, whether
+    it would trust it."""
     address = f"{host}:{port}"
     begun = time.perf_counter()
     try:
+        if tls_ca or not is_loopback(host):
+            return certificates.shown_by(host, port, tls_ca, CONNECT_WITHIN_S)
         socket.create_connection((host, port), CONNECT_WITHIN_S).close()
     except OSError as error:
         return failed(
             "realm",
             f"{address} cannot be reached: {error.strerror or error}",
-            f"Start it there: mmoinv realm --port {port}. It listens on loopback only; check the "
-            "address.",
+            f"Start it there: mmoinv realm --port {port}. Unless it is told so with --host, it "
+            "listens on loopback only; check the address.",
         )
     took_ms = (time.perf_counter() - begun) * 1000
     return passed("realm", f"{address} accepts connections", connect_ms=round(took_ms, 3))

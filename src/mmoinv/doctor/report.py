@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from mmoinv.doctor import installed, machine, reachable
+from mmoinv.doctor import certificates, installed, machine, reachable
 from mmoinv.doctor.check import Check, Verdict, failed
 
 MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗"}
@@ -15,10 +15,20 @@ PLAIN_MARKS = {Verdict.OK: "+", Verdict.WARNING: "!", Verdict.FAILED: "x"}
 NAME_WIDTH = 10
 
 
-def run(database: str | None, realm: tuple[str, int] | None, *, as_json: bool) -> int:
-    """Run the checks and print them; the exit code, 1 if something that is needed failed."""
+def run(
+    database: str | None,
+    realm: tuple[str, int] | None,
+    *,
+    tls_ca: str = "",
+    tls_files: tuple[str, str, str] | None = None,
+    as_json: bool,
+) -> int:
+    """Run the checks and print them; the exit code, 1 if something that is needed failed.
+
+    ``tls_files`` are a realm's certificate, key and authorities of worlds; ``tls_ca`` are those
+    that a world would trust."""
     found = []
-    for check in examine(database, realm):
+    for check in examine(database, realm, tls_ca, tls_files):
         found.append(check)
         if not as_json:
             print("\n".join(lines(check, marks_for(sys.stdout))), flush=True)
@@ -30,7 +40,12 @@ def run(database: str | None, realm: tuple[str, int] | None, *, as_json: bool) -
     return 0 if is_well else 1
 
 
-def examine(database: str | None, realm: tuple[str, int] | None) -> Iterator[Check]:
+def examine(
+    database: str | None,
+    realm: tuple[str, int] | None,
+    tls_ca: str = "",
+    tls_files: tuple[str, str, str] | None = None,
+) -> Iterator[Check]:
     """Every check in turn; without a database, the disk is that of the working folder."""
     yield installed.package()
     yield from looked_at("codec", lambda: [installed.codec()])
@@ -42,8 +57,10 @@ def examine(database: str | None, realm: tuple[str, int] | None) -> Iterator[Che
         yield machine.disk(Path.cwd(), is_needed=False)
     else:
         yield from looked_at("database", lambda: of_database(database))
+    if tls_files is not None:
+        yield from certificates.own(*tls_files)
     if realm is not None:
-        yield reachable.realm(*realm)
+        yield reachable.realm(*realm, tls_ca)
 
 
 def of_database(url: str) -> Iterator[Check]:

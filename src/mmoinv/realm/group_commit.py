@@ -35,7 +35,11 @@ log = logging.getLogger("mmoinv.realm")
 
 JOIN_ITEMS = 64
 """What a join counts for in the bounds: about one inventory."""
+OVERLOADED = "the realm is overloaded; not saved, try again"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
+SOONEST_RETRY_MS, LATEST_RETRY_MS = 50, 10_000
+NEWEST_GROUP = 0.2
+"""How much the last group counts in the mean time of an operation."""
 
 
 class JoinFailed(NamedTuple):
@@ -72,6 +76,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._ms_per_operation = 1.0
         self.queued_operations = 0
         """Operations, joins and leaves that wait for a transaction."""
 
@@ -85,6 +90,17 @@ class GroupCommit:
         self._wake.set()
         if self._task is not None:
             await self._task
+
+    @property
+    def retry_in_ms(self) -> int:
+        """When one that found the queue full should come back: as half of it is written."""
+        half_ms = self.queued_operations / 2 * self._ms_per_operation
+        return int(min(max(half_ms, SOONEST_RETRY_MS), LATEST_RETRY_MS))
+
+    def refuse(self, entry: CommitEntry, answer: Answer) -> None:
+        """Answer an entry as overloaded, unqueued."""
+        waiting = _Waiting(entry, answer, 0, 0, 0)
+        self._answer(waiting, _failed(entry, Verdict.OVERLOADED, OVERLOADED))
 
     def submit(self, entry: Entry, answer: Answer) -> None:
         """Queue an entry. Over the bounds it is answered as overloaded at once; a leave never
@@ -109,7 +125,7 @@ class GroupCommit:
         ):
             self._answer(
                 waiting,
-                _failed(entry, Verdict.OVERLOADED, "the realm is overloaded; not saved, try again"),
+                _failed(entry, Verdict.OVERLOADED, OVERLOADED),
             )
             return
         self._queue.append(waiting)
@@ -130,11 +146,17 @@ class GroupCommit:
             self._tally.queue_depth.append(self.queued_operations)
             group = self._take_group()
             self._tally.group_size.append(sum(waiting.operations for waiting in group))
+            started = time.perf_counter()
             results = await self._write([waiting.entry for waiting in group])
+            self._note_time((time.perf_counter() - started) * 1e3, group)
             for waiting, result in zip(group, results, strict=True):
                 self._answer(waiting, result)
             # The answers go out, and what has come in is queued, before the next group.
             await asyncio.sleep(0)
+
+    def _note_time(self, took_ms: float, group: Sequence[_Waiting]) -> None:
+        each_ms = took_ms / sum(waiting.operations for waiting in group)
+        self._ms_per_operation += NEWEST_GROUP * (each_ms - self._ms_per_operation)
 
     def _take_group(self) -> list[_Waiting]:
         """The next entries within the bounds of a transaction, at least one operation."""

@@ -30,6 +30,23 @@ class RealmLimits:
     """How long a world that is asked to give a character back may take."""
     max_write_buffer: int = 16 << 20
     """Bytes that may wait for one slow link before it is cut off."""
+    max_links: int = 1024
+    """Connections in all; what comes beyond is closed at once."""
+    max_links_per_address: int = 256
+    """Connections from one address (of IPv6, from one network of 64 bits)."""
+    max_logons: int = 128
+    """Connections that have not logged on yet. For one more, the oldest is closed of the address
+    that has most of them."""
+    max_failed_logons: int = 10
+    """Failed logons under one world's name from one address, before such are refused at once."""
+    max_failed_logons_per_address: int = 100
+    """The same, whatever the names."""
+    failed_logon_pause_s: float = 60.0
+    """For how long they are refused; so long after the last one they are forgotten."""
+    max_link_sessions: int = 65_536
+    """Characters that one link may hold or be joining; what comes beyond is answered overloaded."""
+    max_link_operations: int = 16_384
+    """Operations of one link without an answer; what comes beyond is answered 6, overloaded."""
     close_timeout_s: float = 5.0
     """How long a link may take to accept its last answers when the realm stops."""
     keep_operations_s: float = 30 * 86400.0

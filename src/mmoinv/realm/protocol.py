@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -16,13 +15,13 @@ import numpy.typing as npt
 
 from mmoinv import codec
 from mmoinv.commits import CURRENCY, Commits
-from mmoinv.errors import MmoinvError, StoreError
-from mmoinv.realm.group_commit import GroupCommit, JoinFailed, Result
-from mmoinv.realm.ids import NumberMint
-from mmoinv.realm.limits import RealmLimits
-from mmoinv.realm.sessions import HeldEpochs, Sessions
-from mmoinv.realm.statistics import Tally
-from mmoinv.stores import CommitEntry, CommitOutcome, JoinOutcome, JoinRefused, Store, Verdict
+from mmoinv.errors import MmoinvError, StoreError, TlsError
+from mmoinv.realm.group_commit import JoinFailed, Result
+from mmoinv.realm.logons import Attempt
+from mmoinv.realm.parts import RealmParts
+from mmoinv.realm.seldom import Seldom
+from mmoinv.realm.sessions import HeldEpochs
+from mmoinv.stores import CommitEntry, CommitOutcome, JoinOutcome, JoinRefused, Verdict
 from mmoinv.wire import (
     CharacterLeft,
     CommitsReceived,
@@ -37,6 +36,7 @@ from mmoinv.wire import (
     PlayerCharacterJoin,
     RealmEvent,
     RealmLink,
+    with_retry_hint,
 )
 
 log = logging.getLogger("mmoinv.realm")
@@ -45,25 +45,12 @@ MAX_MESSAGE = 1000
 """Characters of a reason that is sent to a world; the realm's log has all of it."""
 
 
+SPOKE_TLS = b"\x16\x03"
+"""How a TLS client begins."""
+
+
 def _currencies(balances: Mapping[int, int]) -> npt.NDArray[np.void]:
     return np.array(sorted(balances.items()), CURRENCY)
-
-
-@dataclass
-class RealmParts:
-    """What all links of one realm share."""
-
-    store: Store
-    writer: GroupCommit
-    sessions: Sessions
-    mint: NumberMint
-    tally: Tally
-    limits: RealmLimits
-    links: set["WorldServerLink"] = field(default_factory=set)
-    """Every connection."""
-    by_world: dict[int, "WorldServerLink"] = field(default_factory=dict)
-    """The open link of each world that has logged on."""
-    closing: bool = False
 
 
 class WorldServerLink(asyncio.Protocol):
@@ -75,7 +62,12 @@ class WorldServerLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._flush_planned = False
-        self._peer = "?"
+        self._peer = self._address = "?"
+        self._has_heard = self._spoke_tls = False
+        self._attempt: Attempt | None = None
+        self._joining = 0
+        self._unanswered = 0
+        self._foreign_writes = Seldom()
         self._abort_timer: asyncio.TimerHandle | None = None
         self.held = HeldEpochs()
         self.lost = asyncio.Event()
@@ -93,14 +85,17 @@ class WorldServerLink(asyncio.Protocol):
         # uvloop's transports are none by inheritance.
         self._transport = cast(asyncio.Transport, transport)
         peer = self._transport.get_extra_info("peername")
-        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "?"
-        self._parts.links.add(self)
-        if self._parts.closing:
+        if isinstance(peer, tuple):
+            self._address, self._peer = str(peer[0]), f"{peer[0]}:{peer[1]}"
+        if not self._parts.let_in(self, self._address, self._now_s()):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         started = time.perf_counter()
         tally = self._parts.tally
+        if not self._has_heard:
+            self._has_heard = True
+            self._spoke_tls = data.startswith(SPOKE_TLS)
         tally.bytes_received += len(data)
         operations = 0
         for event in self._link.receive_data(data):
@@ -114,12 +109,19 @@ class WorldServerLink(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._link.is_over:
+        if isinstance(error, TlsError):
+            self._parts.cut_off(self, error, self._now_s())
+        elif not self._link.is_over:
+            # Strangers come and go, and may do so very often.
+            level = logging.INFO if self._link.state is LinkState.OPEN else logging.DEBUG
             self._link.receive_eof()
-            log.info("%s: %s", self, error or self._link.broken_reason)
+            log.log(level, "%s: %s", self, error or self._link.broken_reason)
+        if self._attempt is not None:
+            self._attempt.dropped()
         for task in self._tasks:
             task.cancel()
         self._parts.links.discard(self)
+        self._parts.door.left(self)
         if self._parts.by_world.get(self.world_id) is self:
             del self._parts.by_world[self.world_id]
         if self._abort_timer is not None:
@@ -163,6 +165,7 @@ class WorldServerLink(asyncio.Protocol):
 
     def answer_join(self, character_guid: int, result: Result) -> bool:
         """Say what became of a join; whether it was granted and could be said so."""
+        self._joining -= 1
         self._flush_soon()
         match result:
             case JoinOutcome():
@@ -205,7 +208,7 @@ class WorldServerLink(asyncio.Protocol):
     def _receive(self, event: RealmEvent) -> None:
         match event:
             case JoinRequested():
-                self._parts.sessions.request_join(self, event.character_guid, event.session_epoch)
+                self._request_join(event)
             case CharacterLeft():
                 self._parts.sessions.character_left(self, event.character_guid, event.session_epoch)
             case LogonRequested():
@@ -213,12 +216,29 @@ class WorldServerLink(asyncio.Protocol):
             case LogonProved():
                 self._start(self._grant())
             case LogonFailed():
+                if self._attempt is not None:
+                    self._parts.tally.logons_failed += 1
+                    self._attempt.failed(self._now_s())
                 log.warning("%s: logon refused, %s", self, event.reason)
                 self.close()
             case LinkBroken():
-                self._parts.tally.broken_links += 1
-                log.warning("%s: link closed, %s", self, event.reason)
+                reason = event.reason
+                if self._spoke_tls:
+                    reason = (
+                        "it speaks TLS, which this realm does not: set tls_certificate and tls_key"
+                    )
+                self._parts.cut_off(self, reason, self._now_s())
                 self.close()
+
+    def _request_join(self, event: JoinRequested) -> None:
+        guid, limit = event.character_guid, self._parts.limits.max_link_sessions
+        self._joining += 1
+        if len(self.held) + self._joining > limit:
+            message = f"this link holds or wants {limit} characters already (max_link_sessions)"
+            self._parts.tally.joins_refused += 1
+            self.answer_join(guid, JoinFailed(Verdict.OVERLOADED, message))
+        else:
+            self._parts.sessions.request_join(self, guid, event.session_epoch)
 
     def _receive_commits(self, commits: Commits) -> None:
         dialect = self._link.dialect
@@ -229,16 +249,21 @@ class WorldServerLink(asyncio.Protocol):
             operations["operation_id"] = self._parts.mint.take(len(operations))
             participants["session_epoch"] = self.held.of(participants["character_guid"])
             to_store = commits._replace(operations=operations, participants=participants)
-        self._parts.writer.submit(
-            CommitEntry(self.world_id, to_store, dialect.carries_flags),
-            lambda first, result: self._answer_commits(commits, first, result),
-        )
+        entry = CommitEntry(self.world_id, to_store, dialect.carries_flags)
+        self._unanswered += len(commits.operations)
+        has_room = self._unanswered <= self._parts.limits.max_link_operations
+        take = self._parts.writer.submit if has_room else self._parts.writer.refuse
+        take(entry, lambda first, result: self._answer_commits(commits, first, result))
 
     def _answer_commits(self, commits: Commits, first: int, result: Result) -> None:
         assert isinstance(result, CommitOutcome)
+        count = len(result.statuses)
+        self._unanswered -= count
+        foreign = int(np.count_nonzero(result.statuses == Verdict.STALE_SESSION))
+        if foreign:
+            self._tell_of_foreign_writes(foreign, result)
         if self._transport is None:
             return
-        count = len(result.statuses)
         if count < len(commits.operations):
             commits = commits.between(first, first + count)
         if self._link.dialect.protocol == 3:
@@ -247,11 +272,27 @@ class WorldServerLink(asyncio.Protocol):
             )
         else:
             messages = {index: text[:MAX_MESSAGE] for index, text in result.messages.items()}
+            if messages and (result.statuses == Verdict.OVERLOADED).any():
+                retry_in_ms = self._parts.writer.retry_in_ms
+                for index in np.flatnonzero(result.statuses == Verdict.OVERLOADED).tolist():
+                    messages[index] = with_retry_hint(retry_in_ms, messages.get(index, ""))
             frames = codec.encode_commit_results(
                 commits, result.statuses, result.versions, messages
             )
         self._link.send_bytes(frames)
         self._flush_soon()
+
+    def _tell_of_foreign_writes(self, count: int, result: CommitOutcome) -> None:
+        self._parts.tally.foreign_writes += count
+        untold = self._foreign_writes.happened(self._now_s(), count)
+        if untold:
+            index = int(np.flatnonzero(result.statuses == Verdict.STALE_SESSION)[0])
+            log.warning(
+                "%s: %d operations on characters that it does not hold were refused; the last: %s",
+                self,
+                untold,
+                result.messages.get(index, ""),
+            )
 
     # Logon
 
@@ -261,6 +302,16 @@ class WorldServerLink(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _look_up(self, event: LogonRequested) -> None:
+        now_s = self._now_s()
+        self._attempt = self._parts.logons.begin(self._address, event.world_name, now_s)
+        if self._attempt is None:
+            self._parts.tally.logons_refused += 1
+            # Not logged: there may be thousands, and the first was.
+            self._turn_away(LogonStatus.TOO_MANY_FAILED)
+            return
+        if self._attempt.delay_s:
+            self._parts.tally.logons_delayed += 1
+            await asyncio.sleep(self._attempt.delay_s)
         try:
             world = await self._parts.store.find_world(event.world_name)
         except StoreError as error:
@@ -285,15 +336,28 @@ class WorldServerLink(asyncio.Protocol):
         if older is not None:
             older.close("the same world has logged on again")
         self._parts.by_world[self.world_id] = self
+        self._parts.door.logged_on(self)
+        if self._attempt is not None:
+            self._attempt.succeeded()
         self._link.accept_logon(node_epoch)
         log.info("%s: logged on, dialect %d", self, self._link.dialect.number)
         self._flush()
 
     def _refuse_logon(self, error: StoreError) -> None:
         log.error("%s: the logon failed: %s", self, error)
-        for failed in self._link.refuse_logon(LogonStatus.DATABASE_BUSY):
-            self._receive(failed)
+        if self._attempt is not None:
+            self._attempt.dropped()
+        self._turn_away(LogonStatus.DATABASE_BUSY)
+
+    def _turn_away(self, status: LogonStatus) -> None:
+        """Refuse a logon for what is not the world's fault, or not this time's."""
+        self._link.refuse_logon(status)
         self._flush()
+        self.close()
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
 
     # Bytes out
 

@@ -6,21 +6,24 @@ is in `mmoinv.realm.protocol`, what becomes of a commit in `mmoinv.realm.group_c
 
 import asyncio
 import errno
-import ipaddress
 import logging
 from types import TracebackType
 from typing import Self
 
+from mmoinv.certificates import is_loopback
 from mmoinv.errors import ConfigurationError
+from mmoinv.realm.certificate import RealmCertificate
 from mmoinv.realm.group_commit import GroupCommit
 from mmoinv.realm.ids import NumberMint
 from mmoinv.realm.limits import RealmLimits
-from mmoinv.realm.protocol import RealmParts, WorldServerLink
+from mmoinv.realm.parts import RealmParts
+from mmoinv.realm.protocol import WorldServerLink
 from mmoinv.realm.retention import forget_old_ledger, forget_old_operations
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import RealmStatistics, Tally
 from mmoinv.realm.worlds import add_world
 from mmoinv.stores import Store, StoreSettings, store_for
+from mmoinv.tls import TlsTransport
 
 log = logging.getLogger("mmoinv.realm")
 
@@ -34,6 +37,11 @@ class RealmServer:
     ``database_url`` and ``store_settings`` as `mmoinv.stores.store_for` takes them; ``port`` 0
     takes a free one. Wrong arguments raise `ConfigurationError`; `start` raises it too if the
     port cannot be had, and a `StoreError` if the database cannot.
+
+    With ``tls_certificate`` and ``tls_key`` (files in PEM) it speaks TLS 1.3 and nothing else, and
+    takes renewed files over by itself; with ``tls_client_ca`` worlds must show a certificate of
+    such an authority. Off loopback it listens with TLS, or if ``allow_plaintext`` says that nobody
+    can listen in between.
     """
 
     def __init__(
@@ -43,8 +51,22 @@ class RealmServer:
         port: int = DEFAULT_PORT,
         limits: RealmLimits | None = None,
         store_settings: StoreSettings | None = None,
+        *,
+        tls_certificate: str = "",
+        tls_key: str = "",
+        tls_client_ca: str = "",
+        allow_plaintext: bool = False,
     ) -> None:
-        _check_loopback(host)
+        self._certificate: RealmCertificate | None = None
+        if tls_certificate or tls_key:
+            self._certificate = RealmCertificate(tls_certificate, tls_key, tls_client_ca)
+        elif tls_client_ca:
+            raise ConfigurationError(
+                "tls_client_ca is set without tls_certificate and tls_key: only a realm that "
+                "speaks TLS can ask worlds for certificates"
+            )
+        elif not is_loopback(host):
+            _check_plaintext(host, allow_plaintext)
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"port {port} is outside 0..65535")
         self.host = host
@@ -62,6 +84,11 @@ class RealmServer:
     def port(self) -> int:
         """The port it listens on; once started, the real one."""
         return self._port
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether links are encrypted."""
+        return self._certificate is not None
 
     @property
     def store(self) -> Store:
@@ -107,10 +134,16 @@ class RealmServer:
         self._port = self._server.sockets[0].getsockname()[1]
         log.info("listening on %s:%d, %s", self.host, self._port, self._store.url)
 
+    def _new_link(self, parts: RealmParts) -> asyncio.Protocol:
+        link = WorldServerLink(parts)
+        if self._certificate is None:
+            return link
+        return TlsTransport(link, self._certificate.context)
+
     async def _listen(self, parts: RealmParts) -> asyncio.Server:
         try:
             return await asyncio.get_running_loop().create_server(
-                lambda: WorldServerLink(parts), self.host, self._port
+                lambda: self._new_link(parts), self.host, self._port
             )
         except OSError as error:
             remedy = "Check the address."
@@ -125,6 +158,8 @@ class RealmServer:
     async def _tick(self, parts: RealmParts) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            if self._certificate is not None:
+                self._certificate.look()
             now_s = asyncio.get_running_loop().time()
             for link in list(parts.links):
                 try:
@@ -184,15 +219,11 @@ class RealmServer:
         await self.close()
 
 
-def _check_loopback(host: str) -> None:
-    if host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+def _check_plaintext(host: str, allowed: bool) -> None:
+    if not allowed:
         raise ConfigurationError(
-            f"the realm does not listen on {host!r}: until there is TLS, secrets and items would "
-            "travel unprotected. Use 127.0.0.1, ::1 or localhost, and a tunnel for other machines."
+            f"the realm does not listen on {host!r} without TLS: whoever is in between could read "
+            "and change what is saved. Set tls_certificate and tls_key; or allow_plaintext if "
+            "nobody is in between (a tunnel, a network of your own)."
         )
+    log.warning("listening on %r without TLS, as allow_plaintext says", host)

@@ -54,7 +54,10 @@ class RealmStatistics:
     operations answered 7 after all retries, ``retries`` repeated transactions, ``halvings``
     groups that were cut in two to find the operation that the database refused,
     ``broken_links`` links closed for what they sent, ``chunks`` what was received with
-    operations in it.
+    operations in it. ``links_refused`` connections that were over a bound, ``logons_failed`` wrong
+    secrets and unknown worlds, ``logons_delayed`` logons that had to wait for earlier ones that
+    failed, ``logons_refused`` those beyond the bound. ``foreign_writes`` operations on characters
+    whose session the link does not hold.
 
     One figure a transaction (there were ``groups``): ``group_size`` in operations, joins and
     leaves, ``database_ms``, ``queue_depth`` (what waited as the group was taken). One figure a
@@ -74,6 +77,11 @@ class RealmStatistics:
     halvings: int
     abandoned: int
     broken_links: int
+    links_refused: int
+    logons_failed: int
+    logons_delayed: int
+    logons_refused: int
+    foreign_writes: int
     chunks: int
     bytes_received: int
     bytes_sent: int
@@ -110,6 +118,11 @@ class Tally:
         self.halvings = 0
         self.abandoned = 0
         self.broken_links = 0
+        self.links_refused = 0
+        self.logons_failed = 0
+        self.logons_delayed = 0
+        self.logons_refused = 0
+        self.foreign_writes = 0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.group_size = Ring()
@@ -139,6 +152,11 @@ class Tally:
             halvings=self.halvings,
             abandoned=self.abandoned,
             broken_links=self.broken_links,
+            links_refused=self.links_refused,
+            logons_failed=self.logons_failed,
+            logons_delayed=self.logons_delayed,
+            logons_refused=self.logons_refused,
+            foreign_writes=self.foreign_writes,
             chunks=self.packet_us.count,
             bytes_received=self.bytes_received,
             bytes_sent=self.bytes_sent,

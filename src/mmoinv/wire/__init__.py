@@ -34,6 +34,7 @@ from mmoinv.wire.pending import (
     ShortOperationIds,
 )
 from mmoinv.wire.realm_link import RealmLink
+from mmoinv.wire.retry_hint import retry_hint_s, with_retry_hint
 from mmoinv.wire.world_link import WorldLink
 
 __all__ = [
@@ -71,4 +72,6 @@ __all__ = [
     "check_world_name",
     "dialect_by_number",
     "make_verifier",
+    "retry_hint_s",
+    "with_retry_hint",
 ]

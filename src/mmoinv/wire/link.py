@@ -18,7 +18,10 @@ PING_AFTER_S = 5.0
 DEAD_AFTER_S = 15.0
 """Silence after which the other end is taken for dead."""
 LOGON_WITHIN_S = 10.0
-"""How long a logon may take."""
+"""How long a logon may take, the handshake of TLS included."""
+FRAME_WITHIN_S = 60.0
+"""How long a frame may take from its first byte to its last: 1 MiB in that time is a poor line,
+and a byte a second an attack."""
 MAX_LOGON_BODY_SIZE = 8192
 """Bytes of a body before the logon has ended: a stranger costs no more."""
 
@@ -60,6 +63,9 @@ class Link(Generic[Event]):
         self._outgoing: list[bytes] = []
         self._events: list[Event | LinkBroken] = []
         self._heard = False
+        self._has_taken = False
+        """Whether a frame was whole since the last tick."""
+        self._frame_begun_s: float | None = None
         self._last_heard_s: float | None = None
         self._last_ping_s = 0.0
         self._begun_s = 0.0
@@ -89,6 +95,7 @@ class Link(Generic[Event]):
             data = bytes(self._rest)
             self._rest.clear()
         consumed = self._receive_frames(data)
+        self._has_taken |= consumed > 0
         if not self.is_over:
             self._rest += memoryview(data)[consumed:]
         return self._take_events()
@@ -172,9 +179,16 @@ class Link(Generic[Event]):
             self._heard = False
             self._last_heard_s = now_s
         silence_s = now_s - self._last_heard_s
+        if not self._rest:
+            self._frame_begun_s = None
+        elif self._has_taken or self._frame_begun_s is None:
+            self._frame_begun_s = now_s
+        self._has_taken = False
         if self.state is not LinkState.OPEN:
             if now_s - self._begun_s >= LOGON_WITHIN_S:
                 self._break(f"the logon did not end within {LOGON_WITHIN_S:.0f} s")
+        elif self._frame_begun_s is not None and now_s - self._frame_begun_s >= FRAME_WITHIN_S:
+            self._break(f"a frame was not whole within {FRAME_WITHIN_S:.0f} s")
         elif silence_s >= DEAD_AFTER_S:
             self._break(f"the other end was silent for {silence_s:.0f} s")
         elif silence_s >= PING_AFTER_S and now_s - self._last_ping_s >= PING_AFTER_S:

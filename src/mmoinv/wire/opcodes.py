@@ -78,6 +78,7 @@ class LogonStatus(IntEnum):
     DATABASE_BUSY = 5
     VERSION_REFUSED = 6
     INTERNAL = 14
+    TOO_MANY_FAILED = 15
 
     @property
     def sentence(self) -> str:
@@ -94,6 +95,9 @@ _LOGON_SENTENCES = {
     LogonStatus.DATABASE_BUSY: "the realm's database is busy; try again",
     LogonStatus.VERSION_REFUSED: "the realm does not speak this protocol version or dialect",
     LogonStatus.INTERNAL: "the realm failed, its log says why",
+    LogonStatus.TOO_MANY_FAILED: (
+        "too many logons from this address have failed; check name and secret, and wait a minute"
+    ),
 }
 
 

@@ -8,6 +8,7 @@ back. How it connects is in `mmoinv.world.uplink`, operations on their way are k
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmoinv.codec import sort_by_slot
-from mmoinv.errors import JoinError, LinkError, LogonError
+from mmoinv.errors import JoinError, LinkError, LogonError, TlsError
 from mmoinv.records import empty_batch
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import (
@@ -41,6 +42,7 @@ from mmoinv.world.operations import Operations, UnsavedOperation
 from mmoinv.world.outbox import Outbox, outbox_for
 from mmoinv.world.replay import Replay, ReplayedOperation, log_replayed
 from mmoinv.world.repository import WorldServerInventoryRepository
+from mmoinv.world.trust import Trust
 from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
 log = logging.getLogger("mmoinv.world")
@@ -80,6 +82,12 @@ class RealmConnector:
     protocol 4; 1 to 3 are protocol 3, whose operation ids carry ``world_server_id`` (u16, by
     default the lower bits of the node epoch).
 
+    To a host that isn't loopback it speaks TLS 1.3 and checks that the realm's certificate names
+    ``host`` and is signed by an authority of the file ``tls_ca``, or of the system; with
+    ``tls_ca``, or ``tls=True``, on loopback too. ``tls_certificate`` and ``tls_key`` are the
+    world's own, for a realm that wants them. ``tls`` may be an `ssl.SSLContext` of yours instead.
+    ``allow_plaintext`` says that nobody can listen in between: then it does without.
+
     A link that is lost is sought again, after pauses of up to ``reconnect_longest_s``; then the
     sessions are claimed again, and everything pending is sent again under its id. Meanwhile
     commits are taken. With ``reconnects=False`` the state is `ConnectorState.LOST` instead, and
@@ -114,6 +122,11 @@ class RealmConnector:
         reconnect_longest_s: float = 5.0,
         delayed_after_s: float = 2.0,
         outbox: str | Path | Outbox | None = None,
+        tls: bool | ssl.SSLContext = False,
+        tls_ca: str = "",
+        tls_certificate: str = "",
+        tls_key: str = "",
+        allow_plaintext: bool = False,
     ) -> None:
         self.host = host
         self.port = port
@@ -134,7 +147,8 @@ class RealmConnector:
         self.on_saving_delayed: Callable[[float], object] | None = None
         self.on_saving_resumed: Callable[[], object] | None = None
         self.on_state_changed: Callable[[ConnectorState], object] | None = None
-        address = RealmAddress(host, port, world, secret, self.dialect)
+        trust = Trust.of(host, tls, tls_ca, tls_certificate, tls_key, allow_plaintext)
+        address = RealmAddress(host, port, world, secret, self.dialect, trust)
         self.process_nonce = address.process_nonce
         self._uplink = Uplink(address, connect_timeout_s, self._receive, self._link_lost)
         self._join_timeout_s = join_timeout_s
@@ -232,7 +246,8 @@ class RealmConnector:
     # Connecting
 
     async def connect(self) -> None:
-        """Connect and log on. `LinkError` if nobody listens, `LogonError` if the realm refuses.
+        """Connect and log on. `LinkError` if nobody listens, `TlsError` if the two do not come to
+        speak TLS, `LogonError` if the realm refuses.
 
         With an outbox it returns once the realm has answered all that was left in it;
         `ConfigurationError` if the outbox cannot be had.
@@ -295,8 +310,8 @@ class RealmConnector:
 
     def _link_lost(self, reason: str) -> None:
         """The connection is gone. What is pending stays pending, and says so."""
-        self._lost_reason = f"the link to the realm was lost: {reason}"
-        error = LinkError(self._lost_reason)
+        self._lost_reason = reason
+        error = LinkError(reason)
         with self._operations.lock:
             self._claims.fail(error)
             if self._replay is not None:
@@ -324,7 +339,8 @@ class RealmConnector:
                 sent_again = self._told()
                 self._opened()
             except (LinkError, LogonError) as error:
-                level = logging.ERROR if isinstance(error, LogonError) else logging.INFO
+                needs_someone = isinstance(error, LogonError | TlsError)
+                level = logging.ERROR if needs_someone else logging.INFO
                 log.log(level, "not reconnected yet: %s; %s pending", error, self._told())
                 await self._uplink.close()
                 continue

@@ -4,21 +4,27 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from mmoinv.wire import LinkBroken, WorldEvent, WorldLink
+from mmoinv.errors import LinkError, TlsError
+from mmoinv.wire import LinkBroken, LinkState, WorldEvent, WorldLink
 
 TICK_S = 1.0
+REFUSED_BY_TLS = b"\x15\x03"
+"""How a realm that speaks TLS begins its answer to one that does not."""
 
 
 class RealmServerLink(asyncio.Protocol):
     """One connection to a realm. ``receive`` is called with each event, in order; ``lost`` once,
-    with the reason, when the connection is gone."""
+    with the error that says why, when the connection is gone."""
 
-    def __init__(self, receive: Callable[[WorldEvent], None], lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, receive: Callable[[WorldEvent], None], lost: Callable[[LinkError], None]
+    ) -> None:
         self.wire = WorldLink()
         self._receive = receive
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._broken_by: TlsError | None = None
         self._closed = asyncio.Event()
 
     @property
@@ -52,6 +58,13 @@ class RealmServerLink(asyncio.Protocol):
         self._tick()
 
     def data_received(self, data: bytes) -> None:
+        if data.startswith(REFUSED_BY_TLS) and self.wire.state is LinkState.CHALLENGE:
+            # It is no packet of ours: the realm has no packet of that number.
+            self._broken_by = TlsError(
+                "the realm speaks TLS, and this world does not: set tls_ca, or tls=True"
+            )
+            self.abort()
+            return
         self._handle(self.wire.receive_data(data))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -60,7 +73,11 @@ class RealmServerLink(asyncio.Protocol):
         self.wire.receive_eof()
         self._transport = None
         self._closed.set()
-        self._lost(self.wire.broken_reason or str(error or "the link was closed"))
+        if isinstance(error, TlsError) or self._broken_by is not None:
+            self._lost(self._broken_by or cast(TlsError, error))
+            return
+        reason = self.wire.broken_reason or str(error or "the link was closed")
+        self._lost(LinkError(f"the link to the realm was lost: {reason}"))
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

@@ -32,6 +32,7 @@ from mmoinv.wire import (
     PendingOperation,
     PendingOperations,
     ShortOperationIds,
+    retry_hint_s,
 )
 from mmoinv.world.characters import JoinedCharacter, read_only
 from mmoinv.world.frames import (
@@ -351,7 +352,7 @@ class Operations:
             log.warning("the realm answered operation %#x, which is not pending", operation_id)
             return
         if verdict.is_retryable:
-            self._retry_later(operation)
+            self._retry_later(operation, retry_hint_s(message))
             return
         if self._outbox is not None:
             for ended in (operation, *behind):
@@ -399,10 +400,12 @@ class Operations:
         self._wake_idle()
         self._plan_sending()
 
-    def _retry_later(self, operation: PendingOperation[SentOperation]) -> None:
+    def _retry_later(self, operation: PendingOperation[SentOperation], hint_s: float) -> None:
+        """After a pause that grows, and not before the realm has said to come back."""
         assert self._loop is not None
         longest_s = min(RETRY_LONGEST_S, RETRY_FIRST_S * 2 ** min(operation.attempts, 10))
-        delay_s = random.uniform(longest_s / 2, longest_s)
+        # The realm says the same to many: they must not all come back at one instant.
+        delay_s = hint_s + random.uniform(longest_s / 2, longest_s)
         self._loop.call_later(delay_s, self._retry, operation.operation_id)
 
     def _retry(self, operation_id: int) -> None:

@@ -9,9 +9,11 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mmoinv.errors import LinkError, LogonError
+from mmoinv.errors import ConfigurationError, LinkError, LogonError, TlsError
+from mmoinv.tls import TlsTransport
 from mmoinv.wire import Dialect, LogonAccepted, LogonRefused, WorldEvent
 from mmoinv.world.link import RealmServerLink
+from mmoinv.world.trust import Trust
 
 FIRST_PAUSE_S = 0.1
 
@@ -26,6 +28,8 @@ class RealmAddress:
     world: str
     secret: str = field(repr=False)
     dialect: Dialect
+    trust: Trust | None = None
+    """None: plain text."""
     process_nonce: int = field(default_factory=lambda: secrets.randbits(64))
 
     def __str__(self) -> str:
@@ -51,12 +55,11 @@ class Uplink:
         self._lost = lost
 
     async def connect(self) -> LogonAccepted:
-        """Connect and log on. `LinkError` if nobody listens or answers, `LogonError` if the realm
-        refuses."""
+        """Connect and log on. `LinkError` if nobody listens or answers, `TlsError` if the two do
+        not come to speak TLS, `LogonError` if the realm refuses."""
         loop = asyncio.get_running_loop()
         address = self.address
         logon: asyncio.Future[LogonAccepted] = loop.create_future()
-        link: RealmServerLink | None = None
 
         def receive(event: WorldEvent) -> None:
             if not isinstance(event, LogonAccepted | LogonRefused):
@@ -71,18 +74,20 @@ class Uplink:
                 refusal = f"world {address.world!r} was refused at {address}: {event.reason}"
                 logon.set_exception(LogonError(refusal, event.status))
 
-        def lost(reason: str) -> None:
+        def lost(error: LinkError) -> None:
+            if isinstance(error, TlsError):
+                error = TlsError(f"no TLS with the realm at {address}: {error}")
             if self.link is not None and self.link is link:
                 self.link = None
-                self._lost(reason)
+                self._lost(str(error))
             elif not logon.done():
-                logon.set_exception(LinkError(f"the link to the realm was lost: {reason}"))
+                logon.set_exception(error)
 
+        link = RealmServerLink(receive, lost)
         try:
+            protocol = _protocol(link, address)
             async with asyncio.timeout(self._connect_timeout_s):
-                _, link = await loop.create_connection(
-                    lambda: RealmServerLink(receive, lost), address.host, address.port
-                )
+                await loop.create_connection(lambda: protocol, address.host, address.port)
                 link.wire.begin_logon(
                     address.world, address.secret, address.process_nonce, address.dialect.number
                 )
@@ -106,6 +111,17 @@ class Uplink:
         """Write what is left, and close; its loss is not told."""
         link, self.link = self.link, None
         await _close(link)
+
+
+def _protocol(link: RealmServerLink, address: RealmAddress) -> asyncio.Protocol:
+    """What the socket talks to."""
+    if address.trust is None:
+        return link
+    try:
+        return TlsTransport(link, address.trust.context(), address.host)
+    except ConfigurationError as error:
+        # They could be read when the connector was made.
+        raise TlsError(str(error)) from None
 
 
 async def _close(link: RealmServerLink | None) -> None:
