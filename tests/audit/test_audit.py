@@ -9,72 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_shard import BAG, MIRA, ORIN, SWORD, play
 
 from mmoinv.audit import entries_of, holdings_at, item_entries, verify
 from mmoinv.audit.history import holdings, place_of
 from mmoinv.cli import main
-from mmoinv.commits import CurrencyDelta
 from mmoinv.conformance.operations import changes, commit, item, joined, run
 from mmoinv.errors import StoreDataError
 from mmoinv.stores import store_for
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
-
-MIRA, ORIN = 7, 2**64 - 2
-BAG = 255 << 8
-SWORD = 2**63 + 5
-
-
-def gold(amount: int) -> tuple[CurrencyDelta, ...]:
-    return (CurrencyDelta(1, amount),)
-
-
-async def play(store: SqlStore) -> None:
-    """A sword is found, sharpened, sold, and sold on."""
-    await joined(store, MIRA, ORIN)
-    results = await run(
-        store,
-        commit(1, changes(MIRA, item(BAG | 23, SWORD, entry=19), item(BAG | 24, 2, stack=5))),
-        commit(2, changes(ORIN, currencies=gold(500))),
-    )
-    results += await run(
-        store,
-        commit(
-            3,
-            changes(
-                MIRA, item(BAG | 15, SWORD, entry=19, durability=9), version=1, deletes=[BAG | 23]
-            ),
-        ),
-    )
-    results += await run(
-        store,
-        commit(
-            4,
-            changes(MIRA, deletes=[BAG | 15], version=2, currencies=gold(100)),
-            changes(
-                ORIN,
-                item(BAG | 30, SWORD, entry=19, durability=9),
-                version=1,
-                currencies=gold(-100),
-            ),
-            conserve=True,
-        ),
-    )
-    results += await run(store, commit(5, changes(MIRA, item(BAG | 24, 2, stack=4), version=3)))
-    assert [status for status, _ in results] == [0] * 5
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> SqlStore:
-    """A database that is not open, after `play`."""
-    url = f"sqlite:///{tmp_path / 'realm.db'}"
-    if request.param != "sqlite":
-        url = request.getfixturevalue(f"{request.param}_url")
-    store = store_for(url)
-    assert isinstance(store, SqlStore)
-    async with store:
-        await play(store)
-    return store
 
 
 async def test_what_a_character_held_once(store: SqlStore) -> None:
@@ -156,6 +100,7 @@ async def test_long_histories_come_in_pages(tmp_path: Path) -> None:
 async def test_what_is_not_in_the_ledger_is_said(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'realm.db'}"
     async with store_for(url, StoreSettings(keeps_ledger=False)) as store:
+        await store.add_world("world-1", "verifier")
         await joined(store, MIRA)
         await run(store, commit(1, changes(MIRA, item(BAG | 23, 1))))
     async with store_for(url) as store:
@@ -216,7 +161,6 @@ def asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., t
     async def prepare() -> None:
         async with store_for(url) as store:
             assert isinstance(store, SqlStore)
-            await store.add_world("world-1", "verifier")
             await play(store)
 
     asyncio.run(prepare())
