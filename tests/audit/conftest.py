@@ -20,3 +20,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> SqlStore:
     async with store:
         await play(store)
     return store
+
+
+@pytest.fixture
+async def store_on_sqlite(tmp_path: Path) -> SqlStore:
+    """The same on SQLite alone, for what is the same statements everywhere."""
+    store = store_for(f"sqlite:///{tmp_path / 'realm.db'}")
+    assert isinstance(store, SqlStore)
+    async with store:
+        await play(store)
+    return store

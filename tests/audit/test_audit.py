@@ -241,3 +241,57 @@ def test_a_guid_that_is_none(guid: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["history", "--limit=1", "--", guid])
     assert "invalid guid value" in capsys.readouterr().err
+
+
+def test_restore(asked: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, text = asked("restore", "7", "--to", "3", "--dry-run")
+    assert code == 1
+    assert text.splitlines() == [
+        "character 7, from version 4 back to 2:",
+        f"  not restored   255:15  entry 19 x1 (item {SWORD}): it is in slot 255:30 of character "
+        f"{ORIN} now",
+        "         grows   255:24  entry 100 x1 (item 2): from 4 to 5, in slot 255:24",
+        "a dry run: nothing was changed.",
+    ]
+    code, text = asked("restore", "7", "--version", "3")
+    assert code == 1
+    assert "character 7 is online in world-1, which would lose it" in text
+    assert "--online" in text
+    code, text = asked("restore", "7", "--version", "3", "--slots", "255:24", "--online")
+    assert code == 0
+    assert "done in operation 0x100000001: version 5." in text
+    assert "reason 255 (restored)" in asked("history", "7", "--limit", "1")[1]
+    code, text = asked("restore", "7", "--version", "3", "--json")
+    assert (code, json.loads(text)["operation_id"]) == (0, None)
+    assert asked("verify")[0] == 0
+    with pytest.raises(SystemExit) as wrong:
+        asked("restore", "7", "--version", "3", "--slots", "255:x")
+    assert wrong.value.code == 2
+
+
+def test_verify_fix(asked: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "realm.db")) as connection:
+        connection.execute(DAMAGES["item"])
+        connection.commit()
+    assert asked("verify")[0] == 1
+    code, text = asked("verify", "--fix", "--online")
+    assert code == 0
+    assert "item 2) is set aside: the ledger does not know it" in text
+    assert "1 set aside: everything adds up." in text
+    assert json.loads(asked("verify", "--fix", "--json")[1])["fixes"] == []
+
+
+def test_what_is_older_than_the_ledger_is_said(
+    asked: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "realm.db")) as connection:
+        connection.execute("DELETE FROM inventory_ledger WHERE version <= 2")
+        connection.commit()
+    older = "what is older is not in the ledger: it was forgotten by age, or the ledger was off."
+    assert older in asked("history", "7")[1]
+    assert older in asked("trace", "2")[1]
+    for command in (("show",), ("restore", "--dry-run")):
+        code, text = asked(command[0], "7", "--version", "1", *command[1:])
+        assert code == 1
+        assert "it may be older than what is kept" in text
+    assert older not in asked("history", "7", "--limit", "1")[1]

@@ -3,7 +3,7 @@
 Tells where it does not, and what the character should hold by it. Knows no database.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,6 +37,15 @@ class Chain:
         there = {int(record["slot"]): record.tobytes() for record in stored}
         slots = self.held.keys() | there.keys() if self.is_whole else self.held.keys()
         return sorted(slot for slot in slots if there.get(slot, b"") != self.held.get(slot, b""))
+
+    def money_differing(self, balances: Mapping[int, int]) -> dict[int, int]:
+        """What the ledger says of each currency of which there is another balance."""
+        currencies = self.money.keys() | (balances.keys() if self.is_whole else set())
+        return {
+            currency: self.money.get(currency, 0)
+            for currency in sorted(currencies)
+            if self.money.get(currency, 0) != balances.get(currency, 0)
+        }
 
 
 def chain_of(

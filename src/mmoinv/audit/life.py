@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, or_, select
 
 from mmoinv.audit.history import COLUMNS, contains
-from mmoinv.stores.ledger import LedgerEntry, unpacked
+from mmoinv.stores.ledger import LedgerEntry, OwnReason, unpacked
 from mmoinv.stores.tables import LEDGER
 
 NEEDLES = 16
@@ -40,10 +40,11 @@ class Life(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """The rows of one operation; ``is_whole`` if those of all its characters are there."""
+    """The rows of one operation. ``is_plain`` if those of all its characters are there, and it is
+    no correction: what that takes away should not have been."""
 
     rows: list[LedgerEntry]
-    is_whole: bool
+    is_plain: bool
 
 
 def lives(
@@ -88,8 +89,8 @@ def money_missing(connection: Connection, later: Sequence[LedgerEntry], currency
         }
         own = amounts.get(later[0].character_guid, 0)
         if own > 0:
-            missing -= min(own, max(0, sum(amounts.values()))) if operation.is_whole else own
-        elif operation.is_whole:
+            missing -= min(own, max(0, sum(amounts.values()))) if operation.is_plain else own
+        elif operation.is_plain:
             missing += max(0, -own - sum(amount for amount in amounts.values() if amount > 0))
     return max(0, missing)
 
@@ -118,8 +119,8 @@ def _flow(operation: Operation, character_guid: int, guid: int, entry: int) -> t
     losses = unnamed_losses - sum(change for change in by_item.values() if change < 0)
     change = by_item[guid]
     if change > 0:
-        return 0, min(change, max(0, gains - losses)) if operation.is_whole else change
-    if change < 0 and was_own and operation.is_whole:
+        return 0, min(change, max(0, gains - losses)) if operation.is_plain else change
+    if change < 0 and was_own and operation.is_plain:
         return max(0, -change - gains), 0
     return 0, 0
 
@@ -171,7 +172,13 @@ def _operations(connection: Connection, rows: Mapping[RowKey, LedgerEntry]) -> l
     for entry in known.values():
         by_id[entry.operation_id].append(entry)
     return [
-        Operation(of_one, all(_partners(entry) <= known.keys() for entry in of_one))
+        Operation(
+            of_one,
+            all(
+                _partners(entry) <= known.keys() and entry.reason != OwnReason.CORRECTED
+                for entry in of_one
+            ),
+        )
         for of_one in by_id.values()
     ]
 

@@ -74,7 +74,8 @@ class Findings:
     def note(self, character_guid: int, kind: str, text: str) -> None:
         """Note a problem."""
         self.kinds[kind] += 1
-        self.damaged.add(character_guid)
+        if kind != "guid twice":
+            self.damaged.add(character_guid)
         if len(self.problems) < SHOWN:
             self.problems.append(Problem(character_guid, kind, text))
 
@@ -232,13 +233,12 @@ def _check_ledger(
     chain = chain_of(entries, seen.desk_id, seen.set_aside)
     for kind, text in chain.breaks:
         findings.note(guid, kind, text)
-    for currency, balance in chain.money.items():
-        if balances.get(currency, 0) != balance:
-            findings.note(
-                guid,
-                "money",
-                f"{balances.get(currency, 0)} of currency {currency}, the ledger says {balance}",
-            )
+    for currency, told in chain.money_differing(balances).items():
+        findings.note(
+            guid,
+            "money",
+            f"{balances.get(currency, 0)} of currency {currency}, the ledger says {told}",
+        )
     for slot in chain.differing(stored):
         aside = " (a row of it was set aside)" if slot in seen.set_aside else ""
         findings.note(

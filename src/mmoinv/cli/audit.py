@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mmoinv.stores.sql_store import SqlStore
 
 T = TypeVar("T")
+OLDER = "what is older is not in the ledger: it was forgotten by age, or the ledger was off."
 NOTHING_CHANGED = "Changes nothing; a realm may run meanwhile."
 
 
@@ -137,6 +138,8 @@ def _run_history(options: argparse.Namespace) -> int:
         print(f"character {options.guid}: the ledger has nothing of it.")
     else:
         print_lines(line for entry in entries for line in entry_lines(entry, worlds))
+        if len(entries) < options.limit and entries[-1].version > 1:
+            print(OLDER)
     return 0
 
 
@@ -189,6 +192,8 @@ def _run_trace(options: argparse.Namespace) -> int:
         return 0
 
     def lines() -> Iterator[str]:
+        if (entries and options.guid in entries[0].before["item_guid"]) or (now and not entries):
+            yield OLDER
         for entry in entries:
             yield heading(entry, worlds)
             for before, after in zip(entry.before, entry.after, strict=True):

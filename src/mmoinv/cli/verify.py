@@ -1,6 +1,7 @@
 """``mmoinv verify``: whether a database adds up, and what is done about it."""
 
 import argparse
+import asyncio
 import json
 import sys
 
@@ -11,7 +12,7 @@ from mmoinv.cli.arguments import (
     add_database,
     add_verbose,
 )
-from mmoinv.cli.audit import NOTHING_CHANGED, ask
+from mmoinv.cli.audit import NOTHING_CHANGED, ask, store_of
 
 
 def add_verify(commands: Commands) -> None:
@@ -21,9 +22,21 @@ def add_verify(commands: Commands) -> None:
         help="whether a database adds up",
         description="Look at every character: item guids, slots and bags, balances, sessions, and\n"
         "whether what is stored is what the ledger leads to. Exit code 0 if it does, 1 if not.\n"
-        + NOTHING_CHANGED,
-        epilog="example:\n  mmoinv verify --database postgresql://realm@db/realm",
+        + NOTHING_CHANGED
+        + "\n\nWith --fix what can be mended safely is, and what is left is told. The ledger\n"
+        "wins: what it does not know is set aside, what it knows and is missing is written\n"
+        "again, in operations that are in the ledger too. Characters should be offline.",
+        epilog=(
+            "examples:\n  mmoinv verify --database postgresql://realm@db/realm\n"
+            "  mmoinv verify --fix\n"
+        ),
         formatter_class=Formatter,
+    )
+    verify.add_argument("--fix", action="store_true", help="mend what can be mended safely")
+    verify.add_argument(
+        "--online",
+        action="store_true",
+        help="with --fix: also characters that are online, which their worlds lose",
     )
     verify.add_argument("--json", action="store_true", help="as JSON, on standard output")
     add_database(verify, DEFAULT_DATABASE)
@@ -33,6 +46,7 @@ def add_verify(commands: Commands) -> None:
 
 def _run_verify(options: argparse.Namespace) -> int:
     from mmoinv.audit import verify
+    from mmoinv.audit.correction import fix
     from mmoinv.audit.lines import moment
 
     def progress(done: int, of: int) -> None:
@@ -40,6 +54,17 @@ def _run_verify(options: argparse.Namespace) -> int:
             print(f"\r{done:,} of {of:,} characters", end="", file=sys.stderr, flush=True)
 
     findings = ask(options, lambda connection: verify(connection, progress))
+    fixes: list[str] = []
+    if options.fix and not findings.passed:
+
+        def say(text: str) -> None:
+            fixes.append(text)
+            if not options.json:
+                print(text)
+
+        characters = findings.damaged
+        asyncio.run(fix(store_of(options), characters, say, takes_online=options.online))
+        findings = ask(options, lambda connection: verify(connection, progress))
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     if options.json:
@@ -53,6 +78,7 @@ def _run_verify(options: argparse.Namespace) -> int:
                     "set_aside": [row._asdict() for row in findings.set_aside],
                     "kinds": dict(findings.kinds),
                     "problems": [problem._asdict() for problem in findings.problems],
+                    "fixes": fixes,
                     "passed": findings.passed,
                 },
                 indent=1,
