@@ -10,11 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_shard import BAG, MIRA, ORIN, SWORD, gold
 
+from mmoinv import RealmConnector, RealmServer
 from mmoinv.audit import holdings_at, verify
 from mmoinv.audit.history import holdings
 from mmoinv.audit.restoration import Kind, Plan, Wish, plan, restore
 from mmoinv.conformance.operations import changes, commit, contents, item, joined, run
-from mmoinv.errors import JoinError, StoreDataError
+from mmoinv.errors import JoinError, StaleSessionError, StoreDataError
 from mmoinv.stores import LeaveEntry, store_for
 from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.sql_store import SqlStore
@@ -204,6 +205,28 @@ async def test_a_character_that_is_online_stays_with_its_world(store: SqlStore) 
     with pytest.raises(JoinError, match=r"online in world-1.*--online"):
         await restore(store, made)
     assert await held(store) == {BAG | 24: (100, 4, POTIONS)}
+
+
+async def test_a_world_that_plays_on_meanwhile_is_fenced_out_and_joins_anew(
+    shard: SqlStore,
+) -> None:
+    async with RealmServer(shard.url, port=0) as realm:
+        secret = await realm.add_world("world-1")
+        async with RealmConnector("127.0.0.1", realm.port, world="world-1", secret=secret) as world:
+            await world.join(MIRA)
+            (guid,) = world.new_item_guids(1).tolist()
+            sword = item(BAG | 23, guid)
+            await world.repository().save_item(MIRA, sword)
+            await world.repository().delete_item(MIRA, BAG | 23)
+            made = await planned(shard, Wish(version=1))
+            assert await restore(shard, made, takes_online=True) is not None
+            with pytest.raises(StaleSessionError):
+                await world.repository().save_item(MIRA, item(BAG | 23, guid + 1))
+            await world.leave(MIRA)
+            again = await world.join(MIRA)
+            assert (again.version, contents(again.items)) == (3, {BAG | 23: (100, 1, guid)})
+            await world.repository().delete_item(MIRA, BAG | 23)
+    assert (await shard.read_only(verify)).passed
 
 
 # Whatever happened before

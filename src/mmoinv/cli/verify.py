@@ -95,9 +95,10 @@ def _run_verify(options: argparse.Namespace) -> int:
     if hidden:
         print(f"... and {hidden:,} more")
     count = sum(findings.kinds.values())
+    unnamed = f"{findings.unnamed:,} without a guid, " if findings.unnamed else ""
     verdict = "everything adds up." if findings.passed else f"{count:,} problems."
     print(
         f"{findings.characters:,} characters, {findings.items:,} items, {findings.ledger_rows:,} "
-        f"rows of the ledger, {len(findings.set_aside):,} set aside: {verdict}"
+        f"rows of the ledger, {unnamed}{len(findings.set_aside):,} set aside: {verdict}"
     )
     return 0 if findings.passed else 1
