@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import watchdog
+from mmoinv.torture.servers import watchdog
 from servers.database_server import DatabaseServer
 
 
@@ -60,7 +60,7 @@ async def test_a_database_is_dropped_under_a_transaction_on_it(server: DatabaseS
         server.drop_database(url)
         connection.terminate()
     else:
-        from servers.mariadb import _connected
+        from mmoinv.torture.servers.mariadb import _connected
 
         connection = await _connected(url)
         cursor = connection.cursor()

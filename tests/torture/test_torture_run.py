@@ -62,18 +62,25 @@ PLANTED = {
 
         write = GroupCommit._write
 
+        async def written(self):
+            # Once nobody has committed for a while, or somebody joins.
+            async with self.writing:
+                kept, self.kept = self.kept, []
+                if kept:
+                    await write(self, kept)
+
         async def hasty(self, entries):
-            before = getattr(self, "late", None)
-
-            async def later():
-                if before is not None:
-                    await before
-                await asyncio.sleep(0.2)
-                return await write(self, entries)
-
-            self.late = asyncio.create_task(later())
+            if not hasattr(self, "kept"):
+                self.kept, self.timer, self.writing = [], None, asyncio.Lock()
             if not all(isinstance(entry, CommitEntry) for entry in entries):
-                return await self.late
+                await written(self)
+                async with self.writing:
+                    return await write(self, entries)
+            self.kept += entries
+            if self.timer is not None:
+                self.timer.cancel()
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_later(0.5, lambda: loop.create_task(written(self)))
             return [
                 CommitOutcome(
                     np.zeros(len(entry.commits.operations), np.uint8),
@@ -112,10 +119,20 @@ PLANTED = {
 
         def generous(self, characters, rows):
             balances = write(self, characters, rows)
-            return balances._replace(balance=balances.balance + (balances.balance > 200))
+            return balances._replace(balance=balances.balance + (balances.balance > 20))
 
         money.Money.write = generous
     """,
+}
+
+
+# What brings each to light. Each of these waits until there is something to do.
+RESTART = Fault(FaultKind.RESTART_REALM_IN_GROUP, 1.0, 0.2, "realm", {"stopped_s": 0.1})
+FIGHT = Fault(FaultKind.FIGHT, 1.0, 1.0, "world-1", {"rival": "world-2", "character": 0})
+EXPOSED_BY = {
+    "answered before the commit": [RESTART],
+    "no fencing": [FIGHT],
+    "money from nothing": [RESTART],
 }
 
 
@@ -123,15 +140,8 @@ PLANTED = {
 def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(PLANTED[bug]))
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    schedule = ["--faults", "13", "--seed", "3", "--spacing", "0.4"]
-    if bug == "no fencing":
-        fights = [
-            Fault(FaultKind.FIGHT, at_s, 1.0, "world-1", {"rival": "world-2", "character": number})
-            for at_s, numbers in ((2.0, (0, 2, 4)), (15.0, (0, 1, 2)))
-            for number in numbers
-        ]
-        (tmp_path / "fights.json").write_text(schedule_to_json(fights))
-        schedule = ["--replay", str(tmp_path / "fights.json")]
+    (tmp_path / "faults.json").write_text(schedule_to_json(EXPOSED_BY[bug]))
+    schedule = ["--replay", str(tmp_path / "faults.json")]
     result = torture(
         *schedule,
         PYTHONPATH=path,

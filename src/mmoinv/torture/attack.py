@@ -10,11 +10,13 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from mmoinv.errors import MmoinvError
+from mmoinv.repository import OperationHandle
 from mmoinv.stores import store_for
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.tables import SESSION
@@ -33,9 +35,14 @@ NOT_DONE = frozenset(
 """Kinds that no run does yet."""
 LISTENS_WITHIN_S = 30.0
 LONGEST_HANG_S = 6.0
-FIGHT_S = 10.0
+FIGHT_S = 14.0
 """Longer than a realm waits for a world to let a character go, and than locks are held; shorter
 than a link may be silent."""
+READY_WITHIN_S = 15.0
+"""How long a fault waits for what it needs; then it is left out."""
+BUSY_OPERATIONS = 20
+"""So many answers make a realm a busy one."""
+LOOK_EVERY_S = 0.02
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
 
 
@@ -94,11 +101,13 @@ class Attack:
 
     def __init__(self, realm: RealmProcess, worlds: dict[str, TortureWorld], database: str) -> None:
         self.done: Counter[str] = Counter()
-        """Faults by kind."""
+        """Faults by kind; one that found nothing to do is in none."""
         self._realm = realm
         self._worlds = worlds
         self._database = database
         self._realm_lock = asyncio.Lock()
+        self._hangs = {name: asyncio.Lock() for name in worlds}
+        """Who lets a world's link hang; a second one would end it too soon."""
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, faults: list[Fault], tell: "asyncio.Queue[Fault] | None" = None) -> None:
@@ -120,8 +129,14 @@ class Attack:
     async def _do(self, fault: Fault) -> None:
         world = self._worlds.get(fault.target)
         match fault.kind:
-            case FaultKind.KILL_REALM | FaultKind.RESTART_REALM_IN_GROUP:
-                await self._kill_realm(fault)
+            case FaultKind.KILL_REALM:
+                async with self._realm_lock:
+                    await self._realm.send(signal.SIGKILL)
+                    await asyncio.sleep(fault.duration_s)
+                    await self._realm.start()
+            case FaultKind.RESTART_REALM_IN_GROUP:
+                if not await self._restart_in_group(fault):
+                    return
             case FaultKind.LOCK_TIMEOUT:
                 await self._hold_locks(fault)
             case FaultKind.KILL_WORLD:
@@ -131,36 +146,59 @@ class Attack:
                 await world.start()
             case FaultKind.FIGHT:
                 assert world is not None
-                await self._fight(fault, world)
+                if not await self._fight(fault, world):
+                    return
             case _:
                 assert world is not None
                 await self._spoil(fault, world)
         self.done[fault.kind] += 1
 
-    async def _kill_realm(self, fault: Fault) -> None:
+    async def _restart_in_group(self, fault: Fault) -> bool:
+        """The realm stands still just when it has answered, with the next group underway."""
         async with self._realm_lock:
-            left_s = fault.duration_s
-            if fault.kind is FaultKind.RESTART_REALM_IN_GROUP:
-                await self._realm.send(signal.SIGSTOP)
-                stopped_s = float(fault.parameters["stopped_s"])
-                await asyncio.sleep(stopped_s)
-                left_s -= stopped_s
+            enough = self._acknowledged() + BUSY_OPERATIONS
+            if not await _until(lambda: self._acknowledged() >= enough, READY_WITHIN_S):
+                return False
+            await self._realm.send(signal.SIGSTOP)
+            stopped_s = float(fault.parameters["stopped_s"])
+            await asyncio.sleep(stopped_s)
             await self._realm.send(signal.SIGKILL)
-            await asyncio.sleep(max(0.0, left_s))
+            await asyncio.sleep(max(0.0, fault.duration_s - stopped_s))
             await self._realm.start()
+        return True
 
-    async def _fight(self, fault: Fault, world: TortureWorld) -> None:
+    def _acknowledged(self) -> int:
+        return sum(world.acknowledged for world in self._worlds.values())
+
+    async def _fight(self, fault: Fault, world: TortureWorld) -> bool:
         """A rival wants a character whose world cannot hear that: its link hangs for longer than
-        the realm waits, and what it has sent meanwhile comes when the character is the rival's."""
+        the realm waits, and what it has committed meanwhile comes when the character is the
+        rival's, who has committed as well."""
         rival = self._worlds[str(fault.parameters["rival"])]
-        mine = sorted(world.wanted)
-        if not mine:
-            return
-        guid = mine[int(fault.parameters["character"]) % len(mine)]
-        world.proxy.hang(FIGHT_S)
-        rival.wanted.add(guid)
-        await asyncio.sleep(FIGHT_S + 1)
-        world.wanted.discard(guid)
+        async with self._hangs[fault.target]:
+            mine = sorted(world.wanted)
+            if not mine:
+                return False
+            guid = mine[int(fault.parameters["character"]) % len(mine)]
+            if not await _until(
+                lambda: world.is_connected and world.holds(guid) and rival.is_connected,
+                READY_WITHIN_S,
+            ):
+                return False
+            world.proxy.hang(FIGHT_S)
+            try:
+                stale = world.insist(guid)
+                rival.wanted.add(guid)
+                if not await _until(lambda: rival.holds(guid), FIGHT_S - 2):
+                    return False
+                await _answer(rival.insist(guid))
+            except MmoinvError:
+                return False
+            finally:
+                rival.wanted.add(guid)
+                world.wanted.discard(guid)
+                world.proxy.hang(0)
+        return await _answer(stale)
 
     async def _hold_locks(self, fault: Fault) -> None:
         """Somebody else's transaction holds the rows of a character (on SQLite the file)."""
@@ -196,7 +234,10 @@ class Attack:
             case FaultKind.DROP_ANSWERS:
                 proxy.drop_answers(fault.duration_s)
             case FaultKind.HANG:
-                proxy.hang(min(fault.duration_s, LONGEST_HANG_S))
+                async with self._hangs[fault.target]:
+                    hang_s = min(fault.duration_s, LONGEST_HANG_S)
+                    proxy.hang(hang_s)
+                    await asyncio.sleep(hang_s)
             case FaultKind.DELAY:
                 proxy.delay(float(parameters["seconds"]), float(parameters["jitter"]))
                 await asyncio.sleep(fault.duration_s)
@@ -205,3 +246,18 @@ class Attack:
                 proxy.throttle(float(parameters["bytes_per_s"]))
                 await asyncio.sleep(fault.duration_s)
                 proxy.throttle(0)
+
+
+async def _until(is_true: Callable[[], bool], timeout_s: float) -> bool:
+    """Wait for something; False if it did not come in time."""
+    until_s = time.monotonic() + timeout_s
+    while not is_true():
+        if time.monotonic() > until_s:
+            return False
+        await asyncio.sleep(LOOK_EVERY_S)
+    return True
+
+
+async def _answer(handle: OperationHandle) -> bool:
+    """Wait for an operation's answer, yes or no; False if none came in time, or its world died."""
+    return await _until(lambda: handle.done, READY_WITHIN_S)

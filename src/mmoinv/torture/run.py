@@ -139,7 +139,8 @@ async def run_torture(
         *findings.problems,
         *(f"{problem.kind}: {problem.text}" for problem in audit.problems),
     ]
-    report = TortureReport(settings, findings, len(faults), dict(attack.done), problems)
+    done = dict(attack.done)
+    report = TortureReport(settings, findings, sum(done.values()), done, problems)
     if report.passed:
         shutil.rmtree(folder)
         if settings.database:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mmoinv.records import InventoryItemData, batch_of, empty_batch, slots_of
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.torture.journal import Amount, Answer, Change, Journal, Sent
 from mmoinv.torture.proxy import FaultProxy
-from mmoinv.world import JoinedCharacter, RealmConnector
+from mmoinv.world import ConnectorState, JoinedCharacter, RealmConnector
 
 log = logging.getLogger("mmoinv.torture")
 
@@ -50,14 +51,33 @@ class TortureWorld:
         self._journal = Journal(journal)
         self._connector: RealmConnector | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._busy: set[int] = set()
+        self._busy: Counter[int] = Counter()
         self._answers: set[asyncio.Task[None]] = set()
         self.deaths = 0
+        self.acknowledged = 0
+        """Operations that were answered as committed."""
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing that it sent is unanswered."""
         return self._connector is None or not self._connector.pending_count
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a link to the realm."""
+        return self._connector is not None and self._connector.state is ConnectorState.CONNECTED
+
+    def holds(self, guid: int) -> bool:
+        """Whether the session of a character is its own, as far as it knows."""
+        return self._connector is not None and self._connector.character(guid) is not None
+
+    def insist(self, guid: int) -> OperationHandle:
+        """Commit something of a character there and then, behind what is underway of it; raises
+        `MmoinvError` if that cannot be."""
+        character = None if self._connector is None else self._connector.character(guid)
+        if character is None:
+            raise JoinError(f"{self.name} does not have character {guid:#x}", guid)
+        return self._commit([_changes(character, money=1)], money_created={GOLD: 1})
 
     async def start(self) -> None:
         """Log on, and play until told otherwise."""
@@ -141,7 +161,7 @@ class TortureWorld:
         here = [
             character
             for character in self._connector.characters
-            if character.guid in self.wanted and character.guid not in self._busy
+            if character.guid in self.wanted and not self._busy[character.guid]
         ]
         if not here:
             return
@@ -220,13 +240,15 @@ class TortureWorld:
         destroyed: Sequence[Amount] = (),
         money_created: dict[int, int] | None = None,
         conserve: bool = False,
-    ) -> None:
+    ) -> OperationHandle:
         assert self._connector is not None
         versions = {}
         for change in changes:
             character = self._connector.character(change.character_guid)
             assert character is not None
-            versions[change.character_guid] = character.version
+            # It is made on what those underway will have made of it.
+            underway = self._busy[change.character_guid]
+            versions[change.character_guid] = character.version + underway
         handle = self._connector.submit(changes, 0, conserve)
         # Before it is on the wire: the connector sends in the loop's next turn.
         self._journal.write(
@@ -249,10 +271,11 @@ class TortureWorld:
                 money_created or {},
             )
         )
-        self._busy.update(versions)
+        self._busy.update(list(versions))
         task = asyncio.create_task(self._answered(handle, list(versions)))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
+        return handle
 
     async def _answered(self, handle: OperationHandle, guids: Sequence[int]) -> None:
         try:
@@ -263,8 +286,9 @@ class TortureWorld:
             log.debug("%s: %s", self.name, error)
         else:
             self._journal.write(Answer(handle.operation_id, outcome.status, outcome.versions))
+            self.acknowledged += 1
         finally:
-            self._busy.difference_update(guids)
+            self._busy.subtract(guids)
 
 
 def _changes(
