@@ -392,7 +392,7 @@ def test_nothing_is_ever_made_that_was_not_destroyed(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
         runner.run(realm.open())
 
-        @settings(max_examples=25)
+        @settings(max_examples=12)
         @given(EVENTS)
         # Destroyed, restored, merged: what was restored is in the stack, and not destroyed.
         @example(
