@@ -9,72 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_shard import BAG, MIRA, ORIN, SWORD, play
 
 from mmoinv.audit import entries_of, holdings_at, item_entries, verify
 from mmoinv.audit.history import holdings, place_of
 from mmoinv.cli import main
-from mmoinv.commits import CurrencyDelta
 from mmoinv.conformance.operations import changes, commit, item, joined, run
 from mmoinv.errors import StoreDataError
 from mmoinv.stores import store_for
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
-
-MIRA, ORIN = 7, 2**64 - 2
-BAG = 255 << 8
-SWORD = 2**63 + 5
-
-
-def gold(amount: int) -> tuple[CurrencyDelta, ...]:
-    return (CurrencyDelta(1, amount),)
-
-
-async def play(store: SqlStore) -> None:
-    """A sword is found, sharpened, sold, and sold on."""
-    await joined(store, MIRA, ORIN)
-    results = await run(
-        store,
-        commit(1, changes(MIRA, item(BAG | 23, SWORD, entry=19), item(BAG | 24, 2, stack=5))),
-        commit(2, changes(ORIN, currencies=gold(500))),
-    )
-    results += await run(
-        store,
-        commit(
-            3,
-            changes(
-                MIRA, item(BAG | 15, SWORD, entry=19, durability=9), version=1, deletes=[BAG | 23]
-            ),
-        ),
-    )
-    results += await run(
-        store,
-        commit(
-            4,
-            changes(MIRA, deletes=[BAG | 15], version=2, currencies=gold(100)),
-            changes(
-                ORIN,
-                item(BAG | 30, SWORD, entry=19, durability=9),
-                version=1,
-                currencies=gold(-100),
-            ),
-            conserve=True,
-        ),
-    )
-    results += await run(store, commit(5, changes(MIRA, item(BAG | 24, 2, stack=4), version=3)))
-    assert [status for status, _ in results] == [0] * 5
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> SqlStore:
-    """A database that is not open, after `play`."""
-    url = f"sqlite:///{tmp_path / 'realm.db'}"
-    if request.param != "sqlite":
-        url = request.getfixturevalue(f"{request.param}_url")
-    store = store_for(url)
-    assert isinstance(store, SqlStore)
-    async with store:
-        await play(store)
-    return store
 
 
 async def test_what_a_character_held_once(store: SqlStore) -> None:
@@ -156,6 +100,7 @@ async def test_long_histories_come_in_pages(tmp_path: Path) -> None:
 async def test_what_is_not_in_the_ledger_is_said(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'realm.db'}"
     async with store_for(url, StoreSettings(keeps_ledger=False)) as store:
+        await store.add_world("world-1", "verifier")
         await joined(store, MIRA)
         await run(store, commit(1, changes(MIRA, item(BAG | 23, 1))))
     async with store_for(url) as store:
@@ -216,7 +161,6 @@ def asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., t
     async def prepare() -> None:
         async with store_for(url) as store:
             assert isinstance(store, SqlStore)
-            await store.add_world("world-1", "verifier")
             await play(store)
 
     asyncio.run(prepare())
@@ -297,3 +241,57 @@ def test_a_guid_that_is_none(guid: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["history", "--limit=1", "--", guid])
     assert "invalid guid value" in capsys.readouterr().err
+
+
+def test_restore(asked: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    code, text = asked("restore", "7", "--to", "3", "--dry-run")
+    assert code == 1
+    assert text.splitlines() == [
+        "character 7, from version 4 back to 2:",
+        f"  not restored   255:15  entry 19 x1 (item {SWORD}): it is in slot 255:30 of character "
+        f"{ORIN} now",
+        "         grows   255:24  entry 100 x1 (item 2): from 4 to 5, in slot 255:24",
+        "a dry run: nothing was changed.",
+    ]
+    code, text = asked("restore", "7", "--version", "3")
+    assert code == 1
+    assert "character 7 is online in world-1, which would lose it" in text
+    assert "--online" in text
+    code, text = asked("restore", "7", "--version", "3", "--slots", "255:24", "--online")
+    assert code == 0
+    assert "done in operation 0x100000001: version 5." in text
+    assert "reason 255 (restored)" in asked("history", "7", "--limit", "1")[1]
+    code, text = asked("restore", "7", "--version", "3", "--json")
+    assert (code, json.loads(text)["operation_id"]) == (0, None)
+    assert asked("verify")[0] == 0
+    with pytest.raises(SystemExit) as wrong:
+        asked("restore", "7", "--version", "3", "--slots", "255:x")
+    assert wrong.value.code == 2
+
+
+def test_verify_fix(asked: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "realm.db")) as connection:
+        connection.execute(DAMAGES["item"])
+        connection.commit()
+    assert asked("verify")[0] == 1
+    code, text = asked("verify", "--fix", "--online")
+    assert code == 0
+    assert "item 2) is set aside: the ledger does not know it" in text
+    assert "1 set aside: everything adds up." in text
+    assert json.loads(asked("verify", "--fix", "--json")[1])["fixes"] == []
+
+
+def test_what_is_older_than_the_ledger_is_said(
+    asked: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "realm.db")) as connection:
+        connection.execute("DELETE FROM inventory_ledger WHERE version <= 2")
+        connection.commit()
+    older = "what is older is not in the ledger: it was forgotten by age, or the ledger was off."
+    assert older in asked("history", "7")[1]
+    assert older in asked("trace", "2")[1]
+    for command in (("show",), ("restore", "--dry-run")):
+        code, text = asked(command[0], "7", "--version", "1", *command[1:])
+        assert code == 1
+        assert "it may be older than what is kept" in text
+    assert older not in asked("history", "7", "--limit", "1")[1]

@@ -128,7 +128,7 @@ def item_entries(connection: Connection, item_guid: int) -> list[LedgerEntry]:
     ledger: seconds for each million rows."""
     rows = connection.execute(
         select(*COLUMNS)
-        .where(_contains(connection, item_guid.to_bytes(8, "little")))
+        .where(contains(connection, item_guid.to_bytes(8, "little")))
         .order_by(LEDGER.c.ledger_id)
     )
     entries = (unpacked(*row) for row in rows)
@@ -140,12 +140,14 @@ def item_entries(connection: Connection, item_guid: int) -> list[LedgerEntry]:
     ]
 
 
-def _contains(connection: Connection, needle: bytes) -> ColumnElement[bool]:
+def contains(connection: Connection, needle: bytes, number: int = 0) -> ColumnElement[bool]:
+    """Whether a row's changes have these bytes; ``number`` tells several of one statement apart."""
     if connection.dialect.name == "sqlite":
         return func.instr(LEDGER.c.changes, needle) > 0
     if keeps_unsigned(connection.dialect):
         return func.locate(literal(needle), LEDGER.c.changes) > 0
-    return text("position(CAST(:needle AS bytea) IN changes) > 0").bindparams(needle=needle)  # type: ignore[return-value]
+    name = f"needle{number}"
+    return text(f"position(CAST(:{name} AS bytea) IN changes) > 0").bindparams(**{name: needle})  # type: ignore[return-value]
 
 
 def place_of(connection: Connection, item_guid: int) -> tuple[int, int] | None:
@@ -156,6 +158,14 @@ def place_of(connection: Connection, item_guid: int) -> tuple[int, int] | None:
         )
     ).first()
     return None if row is None else (row.character_guid, row.slot)
+
+
+def holder(connection: Connection, character_guid: int) -> str:
+    """The world that has, or had last, a character's session."""
+    number = connection.execute(
+        select(SESSION.c.world_id).where(SESSION.c.character_guid == character_guid)
+    ).scalar()
+    return world_names(connection).get(number or 0, f"world {number}")
 
 
 def world_names(connection: Connection) -> dict[int, str]:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mmoinv.audit.history import Holdings
-from mmoinv.stores.ledger import LedgerEntry
+from mmoinv.audit.restoration import Plan, Step
+from mmoinv.stores.ledger import LedgerEntry, OwnReason
 
 FIELDS = (
     "entry",
@@ -38,8 +39,14 @@ def heading(entry: LedgerEntry, worlds: Mapping[int, str]) -> str:
     world = worlds.get(entry.world_id, f"world {entry.world_id}")
     return (
         f"{moment(entry.committed_at)}  character {entry.character_guid}  version {entry.version}"
-        f"  {world}  operation {entry.operation_id:#x}  reason {entry.reason}"
+        f"  {world}  operation {entry.operation_id:#x}  reason {reason_text(entry.reason)}"
     )
+
+
+def reason_text(reason: int) -> str:
+    """The game's own number; those of mmoinv's tools with what they mean."""
+    ours = reason in OwnReason.__members__.values()
+    return f"{reason} ({OwnReason(reason).name.lower()})" if ours else str(reason)
 
 
 def entry_lines(entry: LedgerEntry, worlds: Mapping[int, str]) -> Iterator[str]:
@@ -138,3 +145,36 @@ def holdings_values(held: Holdings) -> dict[str, Any]:
         ],
         "balances": {str(currency): balance for currency, balance in held.balances.items()},
     }
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """What a restoration would do, and what it would leave."""
+    yield (
+        f"character {plan.now.character_guid}, from version {plan.now.version} back to "
+        f"{plan.to_version}:"
+    )
+    for step in plan.steps:
+        what = step.text
+        if step.item is not None:
+            what = f"{place(step.item.slot):>7}  {item_text(step.item._asdict())}"
+            what += f": {step.text}" if step.text else ""
+        yield f"{step.kind:>14}  {what}"
+    if not plan.steps:
+        yield "    nothing is missing."
+
+
+def plan_values(plan: Plan, operation_id: int | None) -> dict[str, Any]:
+    """A restoration for JSON; ``operation_id`` of what was done, None if nothing was."""
+    return {
+        "character_guid": plan.now.character_guid,
+        "version": plan.now.version,
+        "to_version": plan.to_version,
+        "operation_id": operation_id,
+        "complete": not plan.left,
+        "steps": [_step_values(step) for step in plan.steps],
+    }
+
+
+def _step_values(step: Step) -> dict[str, Any]:
+    item = None if step.item is None else step.item._asdict()
+    return {"kind": step.kind.name.lower(), "item": item, "text": step.text}

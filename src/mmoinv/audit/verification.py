@@ -4,14 +4,18 @@ Changes nothing. Works on an open connection, as `SqlStore.read_only` gives it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, select
 
+from mmoinv.audit.chain import chain_of
+from mmoinv.audit.desk import DESK
+from mmoinv.audit.history import world_names
 from mmoinv.errors import MmoinvError
-from mmoinv.records import Batch
+from mmoinv.inventory.slots import EQUIPPED_BAGS, MAX_BAG_SLOTS, OWN_SLOTS
+from mmoinv.records import U32_MAX, Batch
 from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.stored_rows import inventory, row_text
 from mmoinv.stores.tables import (
@@ -27,8 +31,7 @@ AT_ONCE = 200
 """Characters that are looked at together."""
 SHOWN = 1000
 """Problems that are kept in words; all are counted."""
-INSIDE = 36
-"""Slots of a bag at most."""
+ASIDE_COLUMNS = [SET_ASIDE.c[name] for name in ("character_guid", "slot", "reason", "set_aside_at")]
 
 
 class Problem(NamedTuple):
@@ -39,16 +42,29 @@ class Problem(NamedTuple):
     text: str
 
 
+class SetAside(NamedTuple):
+    """A row that was moved out of the way, into the table set_aside_item."""
+
+    character_guid: int
+    slot: int
+    reason: str
+    set_aside_at: int
+
+
 @dataclass
 class Findings:
-    """What `verify` has found. ``kinds`` counts the problems by kind."""
+    """What `verify` has found. ``kinds`` counts the problems by kind; ``damaged`` are the
+    characters that have any. ``unnamed`` counts items without a guid, as protocol 3 and imports
+    leave them: they are no problem, nor is what was ``set_aside``."""
 
     characters: int = 0
     items: int = 0
     ledger_rows: int = 0
-    set_aside: int = 0
+    unnamed: int = 0
+    set_aside: list[SetAside] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+    damaged: set[int] = field(default_factory=set)
 
     @property
     def passed(self) -> bool:
@@ -58,6 +74,8 @@ class Findings:
     def note(self, character_guid: int, kind: str, text: str) -> None:
         """Note a problem."""
         self.kinds[kind] += 1
+        if kind != "guid twice":
+            self.damaged.add(character_guid)
         if len(self.problems) < SHOWN:
             self.problems.append(Problem(character_guid, kind, text))
 
@@ -67,16 +85,14 @@ def verify(
 ) -> Findings:
     """Look at every character. ``progress`` is called with how many are done, of how many."""
     findings = Findings()
-    findings.set_aside = connection.execute(
-        select(func.count()).select_from(SET_ASIDE)
-    ).scalar_one()
+    worlds = world_names(connection)
     guids: set[int] = set()
-    for table in (SESSION, INVENTORY, WALLET, LEDGER):
+    for table in (SESSION, INVENTORY, WALLET, LEDGER, SET_ASIDE):
         guids.update(connection.execute(select(table.c.character_guid).distinct()).scalars())
     _check_guids(connection, findings)
     everyone = sorted(guids)
     for start in range(0, len(everyone), AT_ONCE):
-        _check_characters(connection, everyone[start : start + AT_ONCE], findings)
+        _check_characters(connection, everyone[start : start + AT_ONCE], worlds, findings)
         progress(min(start + AT_ONCE, len(everyone)), len(everyone))
     findings.characters = len(everyone)
     return findings
@@ -105,113 +121,126 @@ def _by_character(
     return rows
 
 
-def _check_characters(connection: Connection, guids: Sequence[int], findings: Findings) -> None:
+class _Seen(NamedTuple):
+    """What else must be known of a character to judge its ledger."""
+
+    version: int
+    desk_id: int | None
+    set_aside: Collection[int]
+
+
+def _check_characters(
+    connection: Connection, guids: Sequence[int], worlds: Mapping[int, str], findings: Findings
+) -> None:
     items = _by_character(connection, INVENTORY, list(INVENTORY.c), guids)
     sessions = _by_character(
         connection,
         SESSION,
-        [SESSION.c.character_guid, SESSION.c.version, SESSION.c.epoch, SESSION.c.online],
+        [
+            SESSION.c.character_guid,
+            SESSION.c.version,
+            SESSION.c.epoch,
+            SESSION.c.online,
+            SESSION.c.world_id,
+        ],
         guids,
     )
     money = _by_character(connection, WALLET, list(WALLET.c), guids)
     ledger = _by_character(connection, LEDGER, [LEDGER.c[name] for name in LEDGER_COLUMNS], guids)
+    aside = _by_character(connection, SET_ASIDE, ASIDE_COLUMNS, guids)
+    desk_id = next((number for number, name in worlds.items() if name == DESK), None)
     for guid in guids:
         stored, bad = inventory(items[guid])
-        for row in bad:
-            findings.note(guid, "unreadable row", f"{row.reason}: {row_text(row.values)}")
+        for fault in bad:
+            findings.note(guid, "unreadable row", f"{fault.reason}: {row_text(fault.values)}")
         findings.items += len(stored)
+        findings.unnamed += int((stored["item_guid"] == 0).sum())
         _check_slots(guid, stored, findings)
         balances = {currency: balance for _, currency, balance in money[guid]}
         for currency, balance in balances.items():
             if balance < 0:
                 findings.note(guid, "balance", f"{balance} of currency {currency}")
-        if not sessions[guid]:
-            findings.note(guid, "no session", "it has rows, and has never joined")
-            version = 0
-        else:
-            version = sessions[guid][0][1]
+        version = _check_session(guid, sessions[guid], worlds, findings)
         findings.ledger_rows += len(ledger[guid])
-        _check_ledger(guid, ledger[guid], version, stored, balances, findings)
+        findings.set_aside += [SetAside(*row) for row in aside[guid]]
+        entries = []
+        try:
+            for row in sorted(ledger[guid], key=lambda row: int(row[1])):
+                entries.append(unpacked(*row))
+        except (MmoinvError, ValueError) as error:
+            text = f"the row of version {row[1]} cannot be read: {error}"
+            findings.note(guid, "ledger", text)
+            continue
+        seen = _Seen(version, desk_id, {row[1] for row in aside[guid]})
+        _check_ledger(guid, entries, seen, stored, balances, findings)
+
+
+def _check_session(
+    guid: int, rows: Sequence[tuple[Any, ...]], worlds: Mapping[int, str], findings: Findings
+) -> int:
+    """Whether its session can be; the version."""
+    if not rows:
+        findings.note(guid, "no session", "it has rows, and has never joined")
+        return 0
+    _, version, epoch, online, world_id = rows[0]
+    if online not in (0, 1) or not 1 <= epoch <= U32_MAX:
+        findings.note(guid, "session", f"epoch {epoch} and online {online} cannot be")
+    elif online and world_id not in worlds:
+        findings.note(guid, "session", f"it is online in world {world_id}, and there is none")
+    return int(version)
 
 
 def _check_slots(guid: int, stored: Batch, findings: Findings) -> None:
     slots = set(stored["slot"].tolist())
     for slot in sorted(slots):
-        bag, inside = slot >> 8, slot & 0xFF
-        if bag not in (0, 255) and inside >= INSIDE:
-            findings.note(guid, "slot", f"slot {slot} is place {inside} of a bag, which has none")
-        elif 19 <= bag <= 22 and (255 << 8 | bag) not in slots:
-            findings.note(guid, "bag", f"slot {slot} is in bag {bag}, and no bag is there")
+        fault = slot_fault(slot, slots)
+        if fault:
+            findings.note(guid, *fault)
+
+
+def slot_fault(slot: int, slots: Collection[int]) -> tuple[str, str] | None:
+    """What is wrong with an item's slot, beside the others that are taken: the kind, and words."""
+    bag, inside = slot >> 8, slot & 0xFF
+    if bag in (0, 255):
+        if inside >= OWN_SLOTS.stop & 0xFF:
+            return "slot", f"slot {slot} is place {inside} of bag {bag}, which there is not"
+    elif inside >= MAX_BAG_SLOTS:
+        return "slot", f"slot {slot} is place {inside} of a bag, which has none"
+    elif bag in EQUIPPED_BAGS and (255 << 8 | bag) not in slots:
+        return "bag", f"slot {slot} is in bag {bag}, and no bag is there"
+    return None
 
 
 def _check_ledger(
     guid: int,
-    rows: Sequence[tuple[Any, ...]],
-    version: int,
+    entries: Sequence[LedgerEntry],
+    seen: "_Seen",
     stored: Batch,
     balances: dict[int, int],
     findings: Findings,
 ) -> None:
     """The versions are a chain, each change begins with what the one before has left, and the
     last ones are what is stored. What is older than the ledger is taken as it is found."""
-    entries: list[LedgerEntry] = []
-    for row in sorted(rows, key=lambda one: int(one[1])):
-        try:
-            entries.append(unpacked(*row))
-        except (MmoinvError, ValueError) as error:
-            findings.note(guid, "ledger", f"the row of version {row[1]} cannot be read: {error}")
-            return
     if not entries:
         return
-    if entries[-1].version != version:
+    if entries[-1].version != seen.version:
         findings.note(
             guid,
             "version",
-            f"the session has version {version}, the ledger ends with {entries[-1].version}",
+            f"the session has version {seen.version}, the ledger ends with {entries[-1].version}",
         )
         return
-    is_whole = entries[0].version == 1
-    held: dict[int, bytes] = {}
-    known: set[int] = set()
-    money: dict[int, int] = {}
-    for before, entry in zip([None, *entries], entries, strict=False):
-        if before is not None and entry.version != before.version + 1:
-            findings.note(
-                guid, "gap", f"between version {before.version} and {entry.version} is a gap"
-            )
-            # From here on anew: what was changed meanwhile is not known.
-            is_whole, held, known, money = False, {}, set(), {}
-        for old, new in zip(entry.before, entry.after, strict=True):
-            slot = int((new if new["entry"] else old)["slot"])
-            was = held.get(slot, b"") if slot in known or is_whole else _bytes(old)
-            if was != _bytes(old):
-                findings.note(
-                    guid,
-                    "ledger",
-                    f"version {entry.version} begins with another record in slot {slot} than the "
-                    "one before it has left",
-                )
-            known.add(slot)
-            held[slot] = _bytes(new)
-        for currency, amount, balance in entry.money.tolist():
-            if (currency in money or is_whole) and money.get(currency, 0) + amount != balance:
-                findings.note(
-                    guid, "money", f"version {entry.version}: currency {currency} does not add up"
-                )
-            money[currency] = balance
-    for currency, balance in money.items():
-        if balances.get(currency, 0) != balance:
-            findings.note(
-                guid,
-                "money",
-                f"{balances.get(currency, 0)} of currency {currency}, the ledger says {balance}",
-            )
-    there = {int(record["slot"]): record.tobytes() for record in stored}
-    slots = (known | there.keys()) if is_whole else known
-    for slot in sorted(slots):
-        if there.get(slot, b"") != held.get(slot, b""):
-            findings.note(guid, "item", f"slot {slot} does not hold what the ledger says it holds")
-
-
-def _bytes(record: Any) -> bytes:
-    return record.tobytes() if record["entry"] else b""
+    chain = chain_of(entries, seen.desk_id, seen.set_aside)
+    for kind, text in chain.breaks:
+        findings.note(guid, kind, text)
+    for currency, told in chain.money_differing(balances).items():
+        findings.note(
+            guid,
+            "money",
+            f"{balances.get(currency, 0)} of currency {currency}, the ledger says {told}",
+        )
+    for slot in chain.differing(stored):
+        aside = " (a row of it was set aside)" if slot in seen.set_aside else ""
+        findings.note(
+            guid, "item", f"slot {slot} does not hold what the ledger says it holds{aside}"
+        )

@@ -16,7 +16,9 @@ from mmoinv.cli.doctor import add_doctor
 from mmoinv.cli.explain import add_explain
 from mmoinv.cli.loadtest import add_loadtest
 from mmoinv.cli.realm import add_realm
+from mmoinv.cli.restore import add_restore
 from mmoinv.cli.torture import add_torture
+from mmoinv.cli.verify import add_verify
 from mmoinv.cli.world import add_world
 from mmoinv.errors import ConfigurationError, MmoinvError
 
@@ -66,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
             "  mmoinv realm --database sqlite:///realm.db --port 6280\n"
             "      run the realm server\n"
             "  mmoinv history 7 --database sqlite:///realm.db\n"
-            "      what happened to a character's items; show, trace and verify ask further\n"
+            "      what happened to a character's items; show, trace and verify ask further,\n"
+            "      restore brings back\n"
             "  mmoinv doctor\n"
             "      what is installed, and what is wrong with it\n"
             "  mmoinv explain 82 09 00 00 00 00 07 00 00 00 00 00 00 00\n"
@@ -83,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
     add_world(commands)
     add_db(commands)
     add_audit(commands)
+    add_verify(commands)
+    add_restore(commands)
     add_loadtest(commands)
     add_torture(commands)
     add_doctor(commands)

@@ -164,7 +164,8 @@ def wallets(connection: Connection, character_guids: Sequence[int]) -> dict[int,
     return found
 
 
-def _set_aside(connection: Connection, guid: int, row: BadRow) -> None:
+def note_set_aside(connection: Connection, guid: int, row: BadRow) -> None:
+    """Keep a row in the table of those that were set aside."""
     connection.execute(
         SET_ASIDE.insert().values(
             character_guid=guid,
@@ -174,6 +175,10 @@ def _set_aside(connection: Connection, guid: int, row: BadRow) -> None:
             set_aside_at=int(time.time()),
         )
     )
+
+
+def _set_aside(connection: Connection, guid: int, row: BadRow) -> None:
+    note_set_aside(connection, guid, row)
     connection.execute(
         INVENTORY.delete().where(
             and_(INVENTORY.c.character_guid == guid, INVENTORY.c.slot == row.values["slot"])

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from mmoinv.errors import StoreDataError
-from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch
+from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch, InventoryItemData
+from mmoinv.stores import sessions
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
 from mmoinv.stores.forgetting import forget_ledger, forget_operations, forgotten_epoch
 from mmoinv.stores.ledger import LedgerEntry, unpacked
@@ -31,7 +32,7 @@ from mmoinv.stores.schema import Schema, downgrade, schema_of, upgrade
 from mmoinv.stores.sessions import wallets
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.store import Session, StoreCounts, World
-from mmoinv.stores.stored_rows import inventory
+from mmoinv.stores.stored_rows import BadRow, inventory
 from mmoinv.stores.tables import (
     APPLIED,
     INVENTORY,
@@ -298,6 +299,36 @@ class SqlStore(ABC):
 
         self._forget()
         return await self._write(work)
+
+    # What mends a database
+
+    async def ask(self, work: Callable[[Connection], T]) -> T:
+        """Ask a question of one's own, which changes nothing."""
+        return await self._read(work)
+
+    async def set_aside(
+        self, character_guid: int, items: Sequence[InventoryItemData], reason: str
+    ) -> None:
+        """Keep a copy of records among the rows that were set aside."""
+
+        def work(connection: Connection) -> None:
+            for item in items:
+                values = {"character_guid": character_guid} | item._asdict()
+                sessions.note_set_aside(connection, character_guid, BadRow(values, reason))
+
+        await self._write(work)
+
+    async def raise_version(self, character_guid: int, epoch: int, version: int) -> None:
+        """Raise the version of a character, of whom one holds the session ``epoch``."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(SESSION)
+                .where(and_(SESSION.c.character_guid == character_guid, SESSION.c.epoch == epoch))
+                .values(version=version)
+            )
+
+        await self._write(work)
 
     # Operations
 
