@@ -34,7 +34,9 @@ def items(count: int) -> Batch:
 def batches() -> list[bytes]:
     """Batches of protocol 4 in both encodings."""
     golden = [bytes.fromhex(one["frame"]) for one in _golden() if one["packet"] == "batch"]
-    return golden + [codec.encode_batch(items(n), how) for n in (0, 1, 3, 30, 300) for how in (0, 1)]
+    return golden + [
+        codec.encode_batch(items(n), how) for n in (0, 1, 3, 30, 300) for how in (0, 1)
+    ]
 
 
 def changes() -> list[bytes]:

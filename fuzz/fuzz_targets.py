@@ -17,8 +17,16 @@ from mmoinv import _codec_py, codec
 from mmoinv.commits import Commits, join_commits
 from mmoinv.errors import ContentError, FramingError
 from mmoinv.records import MAX_BATCH_ITEMS, MAX_CHUNK_ITEMS, MAX_PACKET_ITEMS, WIRE_LAYOUTS
-from mmoinv.wire import CommitsReceived, LinkState, LogonProved, LogonRequested
-from mmoinv.wire import RealmLink, WorldLink, make_verifier, packets
+from mmoinv.wire import (
+    CommitsReceived,
+    LinkState,
+    LogonProved,
+    LogonRequested,
+    RealmLink,
+    WorldLink,
+    make_verifier,
+    packets,
+)
 from mmoinv.wire.dialects import DIALECTS
 from mmoinv.wire.explain import explain
 from mmoinv.wire.link import MAX_LOGON_BODY_SIZE
