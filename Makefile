@@ -9,7 +9,7 @@ BUILT := pyproject.toml setup.py src/mmoinv/_codec.pyx
 export MMOINV_BUILD_CODEC ?= require
 
 .DEFAULT_GOAL := help
-.PHONY: help check demo test bench figures lint wheel clean
+.PHONY: help check demo test fuzz bench figures lint wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,20 @@ demo: check $(VENV)/.base ## run the main job: 100 players save through world se
 test: check $(VENV)/.test ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
+# SANITIZE=1 needs gcc; the codec that is built for it lies in build/sanitized.
+fuzz: check $(VENV)/.base ## spoil packets for a minute (ARGS="--seconds 600"); SANITIZE=1: watch the codec's memory
+ifdef SANITIZE
+	@echo "Building the codec with AddressSanitizer and UndefinedBehaviorSanitizer (some minutes) ..."
+	@rm -rf build/sanitized
+	@CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
+		$(PIP) install --no-deps --target build/sanitized .
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/sanitized MMOINV_CODEC=compiled \
+		$(BIN)/python fuzz $(ARGS)
+else
+	@MMOINV_CODEC=compiled $(BIN)/python fuzz $(ARGS)
+endif
+
 bench: check $(VENV)/.bench ## run the benchmarks: each figure beside its target and the last run, and a page with plots
 	@mkdir -p .benchmarks
 	@MMOINV_CODEC=compiled $(BIN)/python -m pytest benchmarks --benchmark-json=.benchmarks/run.json $(ARGS)
@@ -69,4 +83,4 @@ wheel: check $(VENV)/.wheel ## build the sdist and, from it, the wheel; audit an
 	@ls -1 dist
 
 clean: ## remove what was built, installed or measured
-	@rm -rf $(VENV) build dist demo .benchmarks src/*.egg-info src/mmoinv/*.so
+	@rm -rf $(VENV) build dist demo .benchmarks .fuzz src/*.egg-info src/mmoinv/*.so

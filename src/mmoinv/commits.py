@@ -155,6 +155,30 @@ def join_commits(chunks: Sequence[Commits]) -> Commits:
     return Commits(operations, participants, items, deletes, currencies)
 
 
+def without_refused_content(commits: Commits) -> Commits:
+    """The same, but an operation at fault keeps no records, slots and currencies.
+
+    It is refused whatever they are, and a few bytes of columns come to thousands of records.
+    """
+    is_refused = commits.operations["fault"] != 0
+    if not is_refused.any():
+        return commits
+    participants = commits.participants.copy()
+    is_kept = ~np.repeat(is_refused, commits.operations["participant_count"])
+    kept = []
+    for name, array in (
+        ("item", commits.items),
+        ("delete", commits.deletes),
+        ("currency", commits.currencies),
+    ):
+        counts = participants[f"{name}_count"].astype(np.int64)
+        kept.append(array[np.repeat(is_kept, counts)])
+        counts *= is_kept
+        participants[f"{name}_count"] = counts
+        participants[f"first_{name}"] = np.cumsum(counts) - counts
+    return Commits(commits.operations, participants, *kept)
+
+
 def _joined(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """np.concatenate, but a hundred times quicker on structured arrays."""
     memory = bytearray().join([array.tobytes() for array in arrays])

@@ -1,5 +1,7 @@
 """Bytes that no peer should send: what breaks a link, what is skipped, and that nothing raises."""
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from links import COMMIT, ITEMS, JOIN, NODE_EPOCH, SECRET, VERIFIER, changes, logged_on
 
 from mmoinv import codec
-from mmoinv.commits import CURRENCY
+from mmoinv.commits import CURRENCY, join_commits
+from mmoinv.records import Fault
 from mmoinv.wire import (
     CommitsReceived,
     LinkBroken,
@@ -143,3 +146,19 @@ def test_damaged_logons_are_refused_and_never_raise(place, data):
     world.receive_data(carry("server-final", realm.data_to_send()))
     if world.state is LinkState.OPEN:
         assert realm.state is LinkState.OPEN
+
+
+def test_few_bytes_that_come_to_many_records_cost_no_memory_once_they_are_refused():
+    """4,096 records in one slot are 58 bytes as columns: refused, and not kept to be refused."""
+    columns = bytes([0x11, 1]) * 10
+    body = struct.pack("<QBBHQIQHB", 5, 0, 0, 1, 7, 3, 11, 0, 0)
+    bomb = struct.pack("<BI", 0x80, len(body) + 23) + body + struct.pack("<HB", 4096, 1) + columns
+    _, realm = logged_on()
+    events = realm.receive_data(bomb * 40 + COMMIT + bomb)
+    assert all(isinstance(event, CommitsReceived) for event in events)
+    assert sum(len(event.commits.items) for event in events) == len(ITEMS)
+    commits = join_commits([event.commits for event in events])
+    assert commits.operations["fault"].tolist() == [Fault.SLOT_TWICE] * 40 + [0, Fault.SLOT_TWICE]
+    assert commits.participants["item_count"].tolist() == [0] * 40 + [len(ITEMS), 0]
+    assert commits.participants["first_delete"].tolist() == [0] * 41 + [1]
+    assert commits.items.tobytes() == ITEMS.tobytes()

@@ -7,6 +7,7 @@ calls.
 from typing import Any, ClassVar
 
 from mmoinv import codec
+from mmoinv.commits import without_refused_content
 from mmoinv.errors import ConfigurationError, FramingError, LogonError
 from mmoinv.wire.dialects import DIALECTS
 from mmoinv.wire.events import (
@@ -74,7 +75,7 @@ class RealmLink(Link[RealmEvent]):
             data, offset, self.dialect.layout, self.dialect.replace, self._max_body_size
         )
         if behind > offset:
-            self._events.append(CommitsReceived(commits))
+            self._events.append(CommitsReceived(without_refused_content(commits)))
             return behind
         # Not whole yet: the caller waits for the rest of it.
         return offset
