@@ -1,8 +1,8 @@
 """What the realm is compared with: the same saves as one transaction each, on the same database.
 
 The straight way, with the driver alone: the fence and the operation are looked up, the records
-updated, the operation noted, each commit on the disk. No packets, no realm, statements prepared
-where the driver can: everything that could be said for it.
+updated, the operation and what it changed noted, each commit on the disk. It keeps what a realm
+keeps, with no packets and no realm, statements prepared where the driver can.
 """
 
 import re
@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.codec import pack_changes
 from mmoinv.loadtest.guids import GUID_BASE
+from mmoinv.records import INVENTORY_ITEM
 from mmoinv.stores import open_store
+from mmoinv.stores.tables import LEDGER_COLUMNS
 
 PROGRESS_EVERY = 200
 
@@ -27,10 +30,17 @@ SAVE = (
     "durability = ?, random_property_index = ?, random_suffix_index = ?, item_flags = ? "
     "WHERE character_guid = ? AND slot = ?"
 )
-GUID = "SELECT item_guid FROM character_inventory WHERE character_guid = ? AND slot = ?"
+BEFORE = (
+    f"SELECT {', '.join(INVENTORY_ITEM.names or ())} FROM character_inventory "
+    "WHERE character_guid = ? AND slot = ?"
+)
 FORGET = "DELETE FROM applied_operation WHERE operation_id >= ? AND operation_id < ?"
 RAISE = "UPDATE character_session SET version = version + 1 WHERE character_guid = ?"
 APPLY = "INSERT INTO applied_operation (operation_id, applied_at) VALUES (?, ?)"
+NOTE = (
+    f"INSERT INTO inventory_ledger ({', '.join(LEDGER_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(LEDGER_COLUMNS))})"
+)
 KINDS = ("sqlite", "postgresql", "postgres", "mariadb", "mysql")
 """Of databases, by the URL's scheme."""
 FIRST_OPERATION = 0x7FFFFFFF_00000000
@@ -44,7 +54,7 @@ class _Straight(ABC):
     lock = LOCK
 
     @abstractmethod
-    async def run(self, statement: str, *values: int) -> Any:
+    async def run(self, statement: str, *values: Any) -> Any:
         """Run one statement, with the rows that it gives."""
 
     @abstractmethod
@@ -63,7 +73,7 @@ class _Sqlite(_Straight):
         for setting in ("journal_mode = WAL", "synchronous = FULL", "cache_size = -65536"):
             self._connection.execute(f"PRAGMA {setting}").fetchone()
 
-    async def run(self, statement: str, *values: int) -> Any:
+    async def run(self, statement: str, *values: Any) -> Any:
         return self._connection.execute(statement, values).fetchall()
 
     async def close(self) -> None:
@@ -75,7 +85,7 @@ class _Postgresql(_Straight):
         self._raw = raw
         self._texts: dict[str, str] = {}
 
-    async def run(self, statement: str, *values: int) -> Any:
+    async def run(self, statement: str, *values: Any) -> Any:
         if not values:
             return await self._raw.execute(statement)
         if statement not in self._texts:
@@ -91,7 +101,7 @@ class _Mariadb(_Straight):
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
-    async def run(self, statement: str, *values: int) -> Any:
+    async def run(self, statement: str, *values: Any) -> Any:
         async with self._raw.cursor() as cursor:
             await cursor.execute(statement.replace("?", "%s"), values or None)
             return await cursor.fetchall() if cursor.description else ()
@@ -131,7 +141,7 @@ async def save_one_by_one(
     rng = np.random.default_rng(seed)
     who = (GUID_BASE + rng.integers(0, characters, saves)).tolist()
     places = rng.permuted(np.tile(slots, (saves, 1)), axis=1)[:, :changed].tolist()
-    records = rng.integers(1, 100, (saves, changed, 8)).tolist()
+    fields = rng.integers(1, 100, (saves, changed, 8)).tolist()
     now_s = int(time.time())
     database = await _connect(url)
     try:
@@ -139,14 +149,22 @@ async def save_one_by_one(
         for number in range(saves):
             guid, operation = who[number], FIRST_OPERATION + number
             await database.run(database.begin)
-            await database.run(SESSION + database.lock, guid)
+            ((_, version, _),) = await database.run(SESSION + database.lock, guid)
             await database.run(APPLIED, operation)
-            for slot, fields in zip(places[number], records[number], strict=True):
-                # The guid check that a realm does, too.
-                await database.run(GUID, guid, slot)
-                await database.run(SAVE, *fields, guid, slot)
+            changes = []
+            for slot, values in zip(places[number], fields[number], strict=True):
+                # Whose guid it is, and what the ledger says was there before.
+                (stored,) = await database.run(BEFORE, guid, slot)
+                await database.run(SAVE, *values, guid, slot)
+                entry, *others = values
+                changes.append((tuple(stored), (entry, slot, *others, stored[-1])))
             await database.run(RAISE, guid)
             await database.run(APPLY, operation, now_s)
+            before, after = (
+                np.array(list(records), INVENTORY_ITEM) for records in zip(*changes, strict=True)
+            )
+            (packed,) = pack_changes(before, after, np.array([changed], np.uint64))
+            await database.run(NOTE, guid, version + 1, operation, now_s, 1, 0, packed, None, None)
             await database.run("COMMIT")
             if number % PROGRESS_EVERY == 0:
                 progress(number)
