@@ -111,6 +111,7 @@ def test_a_fixtures_database_is_empty_also_when_the_server_was_killed_before(
     server.execute("CREATE TABLE item (guid INT PRIMARY KEY)", url=url)
 
 
+TESTS = str(Path(__file__).parents[1])
 SESSION = """
 import sys, time
 from servers.{module} import {name}
@@ -128,12 +129,13 @@ def test_nothing_is_left_when_its_starter_is_ended(
     request: pytest.FixtureRequest, module: str, name: str, signal_name: str
 ) -> None:
     request.getfixturevalue(f"{module}_server")  # or it is skipped
+    path = [os.environ.get("PYTHONPATH")]
     starter = subprocess.Popen(
         [sys.executable, "-c", SESSION.format(module=module, name=name)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([TESTS, *filter(None, path)])},
     )
     assert starter.stdout is not None
     folder, pid = starter.stdout.readline().split()

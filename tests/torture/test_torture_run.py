@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from servers.database_server import DatabaseServer
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.torture.run import TortureSettings, run_torture
@@ -29,26 +30,35 @@ def torture(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+FAULTS = 45 if IN_CI else 17
+"""Each kind comes at least once. It takes half a minute in CI, some 15 s elsewhere."""
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
 def test_a_short_run_on_each_database(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    where = []
     if kind != "sqlite":
-        where = ["--database", request.getfixturevalue(f"{kind}_url")]
+        server: DatabaseServer = request.getfixturevalue(f"{kind}_server")
+        if not server.started_here:
+            kind = request.getfixturevalue(f"{kind}_url")
     result_path = tmp_path / "result.json"
-    # As many as there are kinds: each comes once.
     result = torture(
-        *("--faults", "13", "--seed", "11", "--spacing", "0.4", "--json", str(result_path)), *where
+        *("--faults", str(FAULTS), "--seed", "11", "--spacing", "0.4"),
+        *("--json", str(result_path), "--database", "" if kind == "sqlite" else kind),
     )
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(result_path.read_text())
     assert report["passed"]
-    assert (report["faults"], report["seed"]) == (13, 11)
+    assert report["faults"] + report["without_effect"] == FAULTS
     assert (report["lost"], report["doubled"], report["half_applied"]) == (0, 0, 0)
-    assert report["operations"] >= report["acknowledged"] > 50
-    assert len(report["kinds"]) >= 12
-    assert "survived 13 faults" in result.stdout
+    assert report["operations"] >= report["acknowledged"] > 20
+    assert len(report["kinds"]) >= 8
+    assert report["kinds"]["kill-realm"] >= 1
+    if kind in ("postgresql", "mariadb"):
+        assert report["kinds"]["kill-database"] >= 1
+    assert f"survived {report['faults']} faults" in result.stdout
     assert report["folder"] is None
 
 
@@ -154,8 +164,8 @@ def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
         "schedule.json",
         "report.json",
         "realm.log",
-        "world-1.jsonl",
-        "world-2.jsonl",
+        "world-1-1.jsonl",
+        "world-2-1.jsonl",
     }
     assert not json.loads((folder / "report.json").read_text())["passed"]
 

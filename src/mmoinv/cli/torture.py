@@ -25,17 +25,19 @@ def add_torture(commands: Commands) -> None:
         "torture",
         help="attack a realm, and prove that nothing acknowledged is lost or doubled",
         description="Start a realm and worlds that loot, use, destroy, sort and trade, and do one\n"
-        "seeded schedule of faults to them: kill -9 of the realm, also in the middle of groups;\n"
-        "links that are cut, half-closed, delayed, throttled, hung, duplicated, that swallow\n"
-        "answers after the commit or end inside a frame; worlds that vanish; locks of others; two\n"
-        "worlds that fight for a character. Then a checker that knows only what was acknowledged\n"
-        "proves that all of it is there, nothing is half there, nothing twice, that every sum is\n"
-        "right, and that the audit of the database agrees.",
+        "seeded schedule of faults to them: kill -9 of realm, worlds and database; links that are\n"
+        "cut, half-closed, delayed, throttled, hung, duplicated, that swallow answers after the\n"
+        "commit or end inside a frame; locks of others and deadlocks; a full disk; clocks that\n"
+        "jump; two worlds that fight for a character. Then a checker that knows\n"
+        "only what was acknowledged proves that all of it is there, nothing is half there, nothing\n"
+        "twice, that every sum is right, and that the audit of the database agrees.",
         epilog=(
             "examples:\n"
             "  mmoinv torture\n"
             "      50 faults on an SQLite file of its own, about half a minute\n"
             "  mmoinv torture --faults 500 --seed 7 --json torture.json\n"
+            "  mmoinv torture --database mariadb\n"
+            "      on a server of the run's own, which is killed as well; or postgresql\n"
             "  mmoinv torture --database postgresql://mmoinv@localhost/scratch\n"
             "      on a database server: one for tests, worlds world-1 and on get new secrets\n"
             "exit code 0 if it passed, 1 if not: then the folder with schedule, journals and log\n"
@@ -44,7 +46,10 @@ def add_torture(commands: Commands) -> None:
         formatter_class=Formatter,
     )
     command.add_argument(
-        "--database", metavar="URL", default="", help="default: an SQLite file of its own"
+        "--database",
+        metavar="URL",
+        default="",
+        help="a URL; or postgresql or mariadb for a server of its own (default: an SQLite file)",
     )
     command.add_argument(
         "--faults", type=int, default=50, metavar="N", help="how many (default: %(default)s)"
@@ -119,8 +124,15 @@ def _run_torture(options: argparse.Namespace) -> int:
         f"{findings.lost} lost, {findings.doubled} doubled, {findings.half_applied} half applied; "
         f"seed {settings.seed}"
     )
+    left_out = ", ".join(sorted(settings.left_out)) or "none"
+    print(f"\nkinds of faults left out: {left_out}; without effect: {report.without_effect}")
+    if report.recovery_ms:
+        print(
+            f"from the realm's start to the first answered commit: {report.median_recovery_ms:,.0f}"
+            f" ms, at most {max(report.recovery_ms):,.0f} ms"
+        )
     if report.passed:
-        print(f"\nsurvived {report.faults} faults: {counts}")
+        print(f"survived {report.faults} faults: {counts}")
     else:
-        print(f"\nFAILED, {len(report.problems):,} problems: {counts}. See {report.folder}")
+        print(f"FAILED, {len(report.problems):,} problems: {counts}. See {report.folder}")
     return 0 if report.passed else 1

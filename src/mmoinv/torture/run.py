@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import socket
+import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,23 +24,36 @@ from mmoinv.realm import add_world
 from mmoinv.stores import open_store, store_for
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.tables import APPLIED
-from mmoinv.torture.attack import NOT_DONE, Attack, RealmProcess
+from mmoinv.torture.attack import Attack
 from mmoinv.torture.checker import Findings, check
+from mmoinv.torture.database_faults import DatabaseFaults
 from mmoinv.torture.journal import Stored, read_journals
 from mmoinv.torture.proxy import FaultProxy
-from mmoinv.torture.schedule import DATABASE_KINDS, Fault, schedule, schedule_to_json
+from mmoinv.torture.realm import RealmProcess
+from mmoinv.torture.schedule import (
+    DATABASE_KINDS,
+    SERVER_FAULTS,
+    Fault,
+    FaultKind,
+    schedule,
+    schedule_to_json,
+)
+from mmoinv.torture.servers import OWN_SERVERS, DatabaseServer
+from mmoinv.torture.waiting import until
 from mmoinv.torture.worlds import TortureWorld
 
 log = logging.getLogger("mmoinv.torture")
 
 FIRST_GUID = 0x7042000000000000
 ANSWERED_WITHIN_S = 90.0
+LOGGED_ON_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
 class TortureSettings:
-    """``database``: a URL, empty for an SQLite file of the run's own; what other worlds have in it
-    is left alone. ``spacing_s``: seconds between two faults, on average."""
+    """``database``: a URL, whose server is not killed, and what other worlds have in it is left
+    alone; ``postgresql`` or ``mariadb`` for a server of the run's own; empty for an SQLite file.
+    ``spacing_s``: seconds between two faults, on average."""
 
     database: str = ""
     faults: int = 50
@@ -68,6 +82,20 @@ class TortureSettings:
             raise ConfigurationError(f"a torture run knows no database of kind {kind!r}")
         return kind
 
+    @property
+    def own_server(self) -> bool:
+        """Whether the run starts a database server."""
+        return self.kind in OWN_SERVERS and "://" not in self.database
+
+    @property
+    def left_out(self) -> frozenset[FaultKind]:
+        """Kinds of faults that cannot be done to this database."""
+        if self.kind == "sqlite":
+            return SERVER_FAULTS
+        if self.own_server:
+            return frozenset()
+        return frozenset({FaultKind.KILL_DATABASE, FaultKind.FULL_DISK})
+
 
 @dataclass
 class TortureReport:
@@ -79,11 +107,23 @@ class TortureReport:
     done: dict[str, int]
     problems: list[str] = field(default_factory=list)
     folder: Path | None = None
+    scheduled: int = 0
+    recovery_ms: list[float] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
         """Whether everything that was acknowledged is there, once, and adds up."""
         return not self.problems
+
+    @property
+    def without_effect(self) -> int:
+        """Faults of the schedule that found nothing to do; they are not among ``faults``."""
+        return self.scheduled - self.faults
+
+    @property
+    def median_recovery_ms(self) -> float:
+        """From when a realm listened again to the first answered commit."""
+        return statistics.median(self.recovery_ms)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -97,6 +137,14 @@ class TortureReport:
             "seed": self.settings.seed,
             "passed": self.passed,
             "kinds": self.done,
+            "without_effect": self.without_effect,
+            "left_out": sorted(self.settings.left_out),
+            "recovery_ms": {
+                "median": round(self.median_recovery_ms, 1),
+                "max": round(max(self.recovery_ms), 1),
+            }
+            if self.recovery_ms
+            else None,
             "problems": self.problems,
             "folder": None if self.folder is None else str(self.folder),
         }
@@ -113,12 +161,30 @@ async def run_torture(
         {settings.kind},
         worlds=settings.worlds,
         spacing_s=settings.spacing_s,
-        without=NOT_DONE,
+        without=settings.left_out,
     )
     folder = Path(tempfile.mkdtemp(prefix="mmoinv-torture-"))
     (folder / "schedule.json").write_text(schedule_to_json(faults))
-    database = settings.database or f"sqlite:///{folder / 'realm.db'}"
-    guids = range(FIRST_GUID, FIRST_GUID + settings.characters)
+    if not settings.own_server:
+        return await _run(settings, faults, folder, settings.database, None, tell)
+    server = await asyncio.to_thread(OWN_SERVERS[settings.kind])
+    try:
+        database = server.new_database(tcp=True)
+        return await _run(settings, faults, folder, database, server, tell)
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def _run(
+    settings: TortureSettings,
+    faults: list[Fault],
+    folder: Path,
+    database: str,
+    server: DatabaseServer | None,
+    tell: Callable[[int, Fault], object],
+) -> TortureReport:
+    database = database if "://" in database else f"sqlite:///{folder / 'realm.db'}"
+    guids = range(FIRST_GUID, FIRST_GUID + settings.characters + settings.worlds)
     async with await open_store(database) as store:
         await store.clear_characters(guids[0], guids[-1])
         before = await _applied(database)
@@ -126,11 +192,11 @@ async def run_torture(
             f"world-{number}": await add_world(store, f"world-{number}")
             for number in range(1, settings.worlds + 1)
         }
-    attack, late = await _attacked(settings, faults, folder, database, secrets, guids, tell)
+    realm = RealmProcess(database, _free_port(), folder)
+    faults_of_it = DatabaseFaults(database, realm, server)
+    attack, late = await _attacked(settings, faults, folder, realm, faults_of_it, secrets, tell)
     stored = await _stored(database, guids)
-    findings = check(
-        read_journals(journal_of(folder, name) for name in secrets), stored, Stored(applied=before)
-    )
+    findings = check(read_journals(_journals(folder)), stored, Stored(applied=before))
     tool = store_for(database)
     assert isinstance(tool, SqlStore)
     audit = await tool.read_only(verify)
@@ -140,10 +206,18 @@ async def run_torture(
         *(f"{problem.kind}: {problem.text}" for problem in audit.problems),
     ]
     done = dict(attack.done)
-    report = TortureReport(settings, findings, sum(done.values()), done, problems)
+    report = TortureReport(
+        settings,
+        findings,
+        sum(done.values()),
+        done,
+        problems,
+        scheduled=len(faults),
+        recovery_ms=attack.recovery_ms,
+    )
     if report.passed:
         shutil.rmtree(folder)
-        if settings.database:
+        if settings.database and server is None:
             async with await open_store(database) as store:
                 await store.clear_characters(guids[0], guids[-1])
     else:
@@ -156,13 +230,13 @@ async def _attacked(
     settings: TortureSettings,
     faults: list[Fault],
     folder: Path,
-    database: str,
+    realm: RealmProcess,
+    database: DatabaseFaults,
     secrets: dict[str, str],
-    guids: range,
     tell: Callable[[int, Fault], object],
 ) -> tuple[Attack, list[str]]:
     """Play and attack; what was not answered in the end."""
-    realm = RealmProcess(database, _free_port(), folder / "realm.log")
+    players = range(FIRST_GUID, FIRST_GUID + settings.characters)
     worlds: dict[str, TortureWorld] = {}
     queue: asyncio.Queue[Fault] = asyncio.Queue()
 
@@ -179,10 +253,12 @@ async def _attacked(
         for number, (name, secret) in enumerate(secrets.items()):
             proxy = FaultProxy("127.0.0.1", realm.port, seed=settings.seed + number)
             await proxy.start()
-            mine = guids[number :: settings.worlds]
-            seed = settings.seed * 1000 + number
-            worlds[name] = TortureWorld(name, secret, proxy, mine, journal_of(folder, name), seed)
+            mine = players[number :: settings.worlds]
+            mailbox = players[-1] + 1 + number
+            seed = settings.seed * 1_000_000 + number * 10_000
+            worlds[name] = TortureWorld(name, secret, proxy, mine, mailbox, folder, seed)
             await worlds[name].start()
+        await until(lambda: all(each.is_connected for each in worlds.values()), LOGGED_ON_WITHIN_S)
         attack = Attack(realm, worlds, database)
         await attack.run(faults, queue)
         await asyncio.sleep(1)
@@ -194,14 +270,15 @@ async def _attacked(
     finally:
         telling.cancel()
         for world in worlds.values():
+            await world.die()
             await world.proxy.close()
         await realm.end()
     return attack, late
 
 
-def journal_of(folder: Path, world: str) -> Path:
-    """Where a world of a run writes its journal."""
-    return folder / f"{world}.jsonl"
+def _journals(folder: Path) -> list[Path]:
+    """Those of all processes of all worlds."""
+    return sorted(folder.glob("world-*.jsonl"))
 
 
 async def _applied(database: str) -> list[int]:

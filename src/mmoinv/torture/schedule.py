@@ -42,7 +42,7 @@ class FaultKind(StrEnum):
     TRUNCATE_FRAME = "truncate-frame"
     HANG = "hang"
     CLOCK_JUMP = "clock-jump"
-    """The world's wall clock is ``offset_s`` off for ``duration_s``."""
+    """The target's wall clock is ``offset_s`` off for ``duration_s``."""
     FULL_DISK = "full-disk"
     LOCK_TIMEOUT = "lock-timeout"
     """Somebody else holds the rows of ``character``, a number of the run's characters."""
@@ -191,6 +191,8 @@ class _Plan:
             if not ready:
                 return min(self._worlds, key=self._ready_s.__getitem__)
             return self._random.choice(ready)
+        if kind is FaultKind.CLOCK_JUMP:
+            return self._turn(kind, [REALM, *self._worlds])
         return self._turn(kind, self._worlds)
 
     def _turn(self, kind: FaultKind, targets: list[str]) -> str:

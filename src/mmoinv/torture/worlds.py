@@ -1,306 +1,191 @@
-"""A world of a torture run: its characters loot, use up, destroy, sort and trade, and it writes
-down what it sends and what it is answered.
+"""A world of a torture run, as whoever started its process sees it: started, killed, ordered about.
 
-It behaves as a game does, on a connector behind a proxy that spoils its links. Does not know which
-fault is done when, and judges nothing.
+What it does is in `mmoinv.torture.world_process`. Does not know which fault is done when.
 """
 
 import asyncio
 import contextlib
-import logging
-import random
-from collections import Counter
-from collections.abc import Sequence
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from mmoinv.commits import CurrencyDelta
-from mmoinv.errors import JoinError, LinkBusyError, LinkError, MmoinvError, OperationRefusedError
-from mmoinv.records import InventoryItemData, batch_of, empty_batch, slots_of
-from mmoinv.repository import CharacterChanges, OperationHandle
-from mmoinv.torture.journal import Amount, Answer, Change, Journal, Sent
+from mmoinv.torture.clock import set_clock
 from mmoinv.torture.proxy import FaultProxy
-from mmoinv.world import ConnectorState, JoinedCharacter, RealmConnector
+from mmoinv.torture.world_process import WorldSettings, WorldState
 
-log = logging.getLogger("mmoinv.torture")
+FINISH_MORE_S = 20.0
+"""How long a process that finishes may take beyond what it was given."""
 
-BACKPACK = range(255 << 8 | 23, 255 << 8 | 39)
-GOLD = 1
-ENTRIES = range(2001, 2006)
-PAUSE_S = 0.02
-"""Between two deeds of a world, on average."""
+
+class Insisted:
+    """A commit that a world was ordered to make."""
+
+    def __init__(self) -> None:
+        self.operation: int | None = None
+        """Its id, once it is in the journal; 0: it could not be."""
+        self.is_answered = False
 
 
 class TortureWorld:
-    """One world: `start`, `die` as often as wanted, `finish`."""
+    """One world: `start`, `die` as often as wanted, `finish`. Each start is a new process with a
+    journal of its own, ``NAME-1.jsonl`` and on in ``folder``."""
 
     def __init__(
         self,
         name: str,
         secret: str,
         proxy: FaultProxy,
-        guids: Sequence[int],
-        journal: Path,
+        guids: Iterable[int],
+        mailbox: int,
+        folder: Path,
         seed: int,
     ) -> None:
         self.name = name
         self.proxy = proxy
-        self.wanted = set(guids)
+        self.wanted = {*guids, mailbox}
         """Characters that it plays; a fight moves them from world to world."""
+        self.clock = folder / f"{name}.clock"
+        self.starts = 0
+        self.state = WorldState()
         self._secret = secret
-        self._random = random.Random(seed)
-        self._journal = Journal(journal)
-        self._connector: RealmConnector | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._busy: Counter[int] = Counter()
-        self._answers: set[asyncio.Task[None]] = set()
-        self.deaths = 0
-        self.acknowledged = 0
-        """Operations that were answered as committed."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing that it sent is unanswered."""
-        return self._connector is None or not self._connector.pending_count
+        self._mailbox = mailbox
+        self._folder = folder
+        self._seed = seed
+        self._acknowledged_before = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._numbers = itertools.count(1)
+        self._insisted: dict[int, Insisted] = {}
+        self._finished: bool | None = None
+        set_clock(self.clock)
 
     @property
     def is_connected(self) -> bool:
-        """Whether it has a link to the realm."""
-        return self._connector is not None and self._connector.state is ConnectorState.CONNECTED
+        """Whether it has a link to the realm, as far as it has said."""
+        return self.state.is_connected
 
-    def holds(self, guid: int) -> bool:
-        """Whether the session of a character is its own, as far as it knows."""
-        return self._connector is not None and self._connector.character(guid) is not None
+    @property
+    def acknowledged(self) -> int:
+        """Operations that were answered as committed, by all its processes."""
+        return self._acknowledged_before + self.state.acknowledged
 
-    def insist(self, guid: int) -> OperationHandle:
-        """Commit something of a character there and then, behind what is underway of it; raises
-        `MmoinvError` if that cannot be."""
-        character = None if self._connector is None else self._connector.character(guid)
-        if character is None:
-            raise JoinError(f"{self.name} does not have character {guid:#x}", guid)
-        return self._commit([_changes(character, money=1)], money_created={GOLD: 1})
+    def holds(self, *guids: int) -> bool:
+        """Whether these characters' sessions are its own, as far as it knows."""
+        return set(guids) <= set(self.state.holds)
 
     async def start(self) -> None:
-        """Log on, and play until told otherwise."""
-        while self._connector is None:
-            connector = RealmConnector(
-                self.proxy.host,
-                self.proxy.port,
-                world=self.name,
-                secret=self._secret,
-                reconnect_longest_s=0.5,
-                connect_timeout_s=3.0,
-                join_timeout_s=8.0,
+        """Start its process, which logs on and plays by itself."""
+        self.starts += 1
+        with (self._folder / "worlds.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "mmoinv.torture.world_process"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                # Ctrl-C is for the run, which ends it.
+                start_new_session=True,
             )
-            try:
-                await connector.connect()
-            except MmoinvError as error:
-                log.debug("%s: %s", self.name, error)
-                await asyncio.sleep(0.2)
-            else:
-                self._connector = connector
-        self._tasks = [
-            asyncio.create_task(self._keep_joined()),
-            asyncio.create_task(self._play()),
-        ]
+        settings = WorldSettings(
+            self.name,
+            self._secret,
+            self.proxy.host,
+            self.proxy.port,
+            sorted(self.wanted),
+            self._mailbox,
+            str(self._folder / f"{self.name}-{self.starts}.jsonl"),
+            str(self.clock),
+            self._seed + self.starts,
+        )
+        self._write(asdict(settings))
+        self._reading = asyncio.create_task(self._read(self._process))
 
     async def die(self) -> None:
-        """End as a process that is killed does: the link is cut, what was pending is forgotten."""
-        connector, self._connector = self._connector, None
-        await self._cancel()
-        self._busy.clear()
-        if connector is not None:
-            link = connector._uplink.link
-            if link is not None:
-                link.abort()
-            self.deaths += 1
-            # Nothing is waited for, nothing is sent.
-            await connector.close(timeout_s=0)
+        """kill -9."""
+        if self._process is None:
+            return
+        # Not `Process.kill`: it may take the exit code away from whoever waits for it.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        await self._ended()
 
-    async def _cancel(self) -> None:
-        tasks, self._tasks = [*self._tasks, *self._answers], []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _ended(self) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+        self._process = None
+        self._acknowledged_before += self.state.acknowledged
+        self.state = WorldState()
 
     async def finish(self, timeout_s: float) -> bool:
         """Stop playing, wait for every answer, leave; False if some did not come in time."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        assert self._connector is not None
-        answered = await self._connector.flush(timeout_s)
-        await asyncio.gather(*self._answers, return_exceptions=True)
-        await self._connector.close(timeout_s=5)
-        self._journal.close()
-        return answered
-
-    # Characters
-
-    async def _keep_joined(self) -> None:
-        """Whoever is wanted and not here is asked for, again and again."""
-        assert self._connector is not None
-        while True:
-            for guid in sorted(self.wanted):
-                if self._connector.character(guid) is None:
-                    with contextlib.suppress(JoinError, LinkError):
-                        await self._connector.join(guid)
-            await asyncio.sleep(0.1)
-
-    # Deeds
-
-    async def _play(self) -> None:
-        while True:
-            await asyncio.sleep(self._random.expovariate(1 / PAUSE_S))
-            try:
-                self._do_something()
-            except (JoinError, LinkError, LinkBusyError) as error:
-                log.debug("%s: %s", self.name, error)
-
-    def _do_something(self) -> None:
-        assert self._connector is not None
-        here = [
-            character
-            for character in self._connector.characters
-            if character.guid in self.wanted and not self._busy[character.guid]
-        ]
-        if not here:
-            return
-        one = self._random.choice(here)
-        deeds = [self._loot, self._use, self._destroy, self._move, self._earn]
-        others = [character for character in here if character is not one]
-        if others and self._random.random() < 0.4:
-            self._trade(one, self._random.choice(others))
-        else:
-            self._random.choice(deeds)(one)
-
-    def _free(self, character: JoinedCharacter) -> int | None:
-        taken = set(character.items["slot"].tolist())
-        free = [slot for slot in BACKPACK if slot not in taken]
-        return self._random.choice(free) if free else None
-
-    def _held(self, character: JoinedCharacter) -> InventoryItemData | None:
-        if not len(character.items):
-            return None
-        return InventoryItemData(*self._random.choice(character.items.tolist()))
-
-    def _loot(self, character: JoinedCharacter) -> None:
-        slot = self._free(character)
-        if slot is None:
-            self._destroy(character)
-            return
-        assert self._connector is not None
-        entry, count = self._random.choice(ENTRIES), self._random.randint(1, 20)
-        (guid,) = self._connector.new_item_guids().tolist()
-        item = InventoryItemData(entry, slot, count, item_guid=guid)
-        self._commit([_changes(character, saves=[item])], created=[Amount(guid, entry, count)])
-
-    def _use(self, character: JoinedCharacter) -> None:
-        item = self._held(character)
-        if item is not None and item.stack_count > 1:
-            left = item._replace(stack_count=item.stack_count - 1)
-            used = Amount(item.item_guid, item.entry, 1)
-            self._commit([_changes(character, saves=[left])], destroyed=[used])
-
-    def _destroy(self, character: JoinedCharacter) -> None:
-        item = self._held(character)
-        if item is not None:
-            gone = Amount(item.item_guid, item.entry, item.stack_count)
-            self._commit([_changes(character, deletes=[item.slot])], destroyed=[gone])
-
-    def _move(self, character: JoinedCharacter) -> None:
-        item, slot = self._held(character), self._free(character)
-        if item is not None and slot is not None:
-            moved = item._replace(slot=slot)
-            self._commit([_changes(character, saves=[moved], deletes=[item.slot])], conserve=True)
-
-    def _earn(self, character: JoinedCharacter) -> None:
-        amount = self._random.randint(1, 100)
-        self._commit([_changes(character, money=amount)], money_created={GOLD: amount})
-
-    def _trade(self, seller: JoinedCharacter, buyer: JoinedCharacter) -> None:
-        """An item for gold: all of it or nothing, and nothing comes into being."""
-        item, slot = self._held(seller), self._free(buyer)
-        if item is None or slot is None:
-            return
-        price = self._random.randint(0, buyer.balances.get(GOLD, 0))
-        self._commit(
-            [
-                _changes(seller, deletes=[item.slot], money=price),
-                _changes(buyer, saves=[item._replace(slot=slot)], money=-price),
-            ],
-            conserve=True,
-        )
-
-    # Journal
-
-    def _commit(
-        self,
-        changes: Sequence[CharacterChanges],
-        created: Sequence[Amount] = (),
-        destroyed: Sequence[Amount] = (),
-        money_created: dict[int, int] | None = None,
-        conserve: bool = False,
-    ) -> OperationHandle:
-        assert self._connector is not None
-        versions = {}
-        for change in changes:
-            character = self._connector.character(change.character_guid)
-            assert character is not None
-            # It is made on what those underway will have made of it.
-            underway = self._busy[change.character_guid]
-            versions[change.character_guid] = character.version + underway
-        handle = self._connector.submit(changes, 0, conserve)
-        # Before it is on the wire: the connector sends in the loop's next turn.
-        self._journal.write(
-            Sent(
-                handle.operation_id,
-                self.name,
-                [
-                    Change(
-                        change.character_guid,
-                        versions[change.character_guid],
-                        change.saves.tolist(),
-                        change.deletes.tolist(),
-                        change.replace,
-                        dict(change.money),
-                    )
-                    for change in changes
-                ],
-                created,
-                destroyed,
-                money_created or {},
-            )
-        )
-        self._busy.update(list(versions))
-        task = asyncio.create_task(self._answered(handle, list(versions)))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
-        return handle
-
-    async def _answered(self, handle: OperationHandle, guids: Sequence[int]) -> None:
+        self._order("finish", timeout_s=timeout_s)
         try:
-            outcome = await handle
-        except OperationRefusedError as error:
-            self._journal.write(Answer(handle.operation_id, error.status))
-        except MmoinvError as error:
-            log.debug("%s: %s", self.name, error)
-        else:
-            self._journal.write(Answer(handle.operation_id, outcome.status, outcome.versions))
-            self.acknowledged += 1
-        finally:
-            self._busy.subtract(guids)
+            async with asyncio.timeout(timeout_s + FINISH_MORE_S):
+                if self._reading is not None:
+                    await asyncio.shield(self._reading)
+        except TimeoutError:
+            pass
+        await self.die()
+        return bool(self._finished)
 
+    # Orders
 
-def _changes(
-    character: JoinedCharacter,
-    saves: Sequence[InventoryItemData] = (),
-    deletes: Sequence[int] = (),
-    money: int = 0,
-) -> CharacterChanges:
-    return CharacterChanges(
-        character.guid,
-        batch_of(*saves) if saves else empty_batch(),
-        slots_of(*deletes),
-        False,
-        (CurrencyDelta(GOLD, money),) if money else (),
-    )
+    def want(self, guid: int) -> None:
+        """It plays a character from now on."""
+        self.wanted.add(guid)
+        self._order("want", guid=guid)
+
+    def let_go(self, guid: int) -> None:
+        """It asks for a character no more."""
+        self.wanted.discard(guid)
+        self._order("let go", guid=guid)
+
+    def pause(self) -> None:
+        """It does nothing by itself until `play`."""
+        self._order("pause")
+
+    def play(self) -> None:
+        """It plays again."""
+        self._order("play")
+
+    def insist(self, guids: Collection[int]) -> Insisted:
+        """Let it commit something of all these characters there and then."""
+        number = next(self._numbers)
+        insisted = self._insisted[number] = Insisted()
+        self._order("insist", number=number, guids=list(guids))
+        return insisted
+
+    def _order(self, order: str, **fields: Any) -> None:
+        self._write({"order": order, **fields})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        # A world that is dead learns what is wanted when it is started again.
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            with contextlib.suppress(ValueError):  # The end of one that was killed.
+                self._take(json.loads(line))
+
+    def _take(self, report: dict[str, Any]) -> None:
+        match report:
+            case {"state": fields}:
+                self.state = WorldState(**fields)
+            case {"insisted": number, "operation": operation}:
+                self._insisted[number].operation = operation
+            case {"answered": number}:
+                self._insisted[number].is_answered = True
+            case {"finished": answered}:
+                self._finished = answered

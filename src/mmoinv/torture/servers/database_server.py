@@ -85,6 +85,11 @@ class DatabaseServer(ABC):
         """Whether the process is there; always, for a server that was not started here."""
         return True
 
+    @property
+    def pid(self) -> int:
+        """Of a server that was started here; 0 while it does not run."""
+        return 0
+
     def kill(self) -> None:
         """SIGKILL to the server and all its children at once; returns when they are gone."""
         raise NotImplementedError(f"{self.url} was not started here, it is not killed.")

@@ -171,6 +171,10 @@ class MariadbServer(ForeignMariadbServer):
     def running(self) -> bool:
         return self._process.running
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         self._start(f"--init-file={self._users}")
 

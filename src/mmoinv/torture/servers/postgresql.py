@@ -122,6 +122,10 @@ class PostgresqlServer(ForeignPostgresqlServer):
     def running(self) -> bool:
         return self._process.running
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         options = {**self._settings, "port": str(self.port)}
         self._process.start(

@@ -153,6 +153,11 @@ class ServerProcess:
         """Whether the process is there; it may not answer yet."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last; 0 if it is gone."""
+        return 0 if self._process is None else self._process.pid
+
     def start(self, command: Sequence[str | Path], ready: Callable[[], object]) -> None:
         """Start it and wait until ``ready`` raises no exception; `ServerError` if it ends before
         or is not ready within `START_TIMEOUT_S`."""
