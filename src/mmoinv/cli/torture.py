@@ -28,9 +28,9 @@ def add_torture(commands: Commands) -> None:
         "seeded schedule of faults to them: kill -9 of realm, worlds and database; links that are\n"
         "cut, half-closed, delayed, throttled, hung, duplicated, that swallow answers after the\n"
         "commit or end inside a frame; locks of others and deadlocks; a full disk; clocks that\n"
-        "jump; two worlds that fight for a character. Then a checker that knows\n"
-        "only what was acknowledged proves that all of it is there, nothing is half there, nothing\n"
-        "twice, that every sum is right, and that the audit of the database agrees.",
+        "jump; two worlds that fight for a character. Then a checker that knows only what was\n"
+        "acknowledged proves that all of it is there, nothing is half there, nothing twice, that\n"
+        "every sum is right, and that the audit of the database agrees.",
         epilog=(
             "examples:\n"
             "  mmoinv torture\n"
