@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from mmoinv.errors import ConfigurationError
 from mmoinv.records import INVENTORY_ITEM
-from mmoinv.torture import Answer, Change, Findings, Journal, Sent, Stored, check, read_journals
+from mmoinv.torture import (
+    Answer,
+    Change,
+    Findings,
+    Journal,
+    Kept,
+    Sent,
+    Stored,
+    check,
+    read_journals,
+)
 
 
 def checked(shard: Shard, **damage) -> Findings:
@@ -45,6 +55,18 @@ def test_a_right_history_is_clean():
     assert findings.operations == 200
     assert findings.acknowledged == sum(each.status < 2 for each in answered)
     assert (findings.lost, findings.doubled, findings.half_applied) == (0, 0, 0)
+
+
+def test_an_operation_that_an_outbox_has_dropped():
+    shard = Shard(1)
+    loot = shard.loot("gone", 1)
+    shard.entries.append(Kept(loot))
+    findings = checked(shard)
+    assert len(findings.problems) == 1
+    assert names(findings, f"{loot:#x}", "outbox", "ever answered")
+    # Refused will do: somebody was told.
+    shard.entries.append(Answer(loot, 2))
+    assert not names(checked(shard), "outbox")
 
 
 def test_nothing_at_all_is_clean():

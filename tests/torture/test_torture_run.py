@@ -62,7 +62,7 @@ def test_a_short_run_on_each_database(
     assert report["folder"] is None
 
 
-# Each is put into the realm's process as it starts, from a folder on its path.
+# Each is put into the processes of realm and worlds as they start, from a folder on their path.
 PLANTED = {
     "answered before the commit": """
         import asyncio
@@ -133,16 +133,36 @@ PLANTED = {
 
         money.Money.write = generous
     """,
+    "outbox cleared on send": """
+        from mmoinv.world import outbox
+
+        write = outbox.Outbox.write
+
+        def forgetful(self, frames, written):
+            def and_forget(error):
+                written(error)
+                for operation_id in frames:
+                    self.answered(operation_id)
+
+            write(self, frames, and_forget)
+
+        outbox.Outbox.write = forgetful
+        outbox.MARK_AFTER_S = 0.0
+    """,
 }
 
 
 # What brings each to light. Each of these waits until there is something to do.
 RESTART = Fault(FaultKind.RESTART_REALM_IN_GROUP, 1.0, 0.2, "realm", {"stopped_s": 0.1})
 FIGHT = Fault(FaultKind.FIGHT, 1.0, 1.0, "world-1", {"rival": "world-2", "character": 0})
+# What is sent meanwhile has no answer, when its world is killed.
+HANG = Fault(FaultKind.HANG, 1.0, 4.0, "world-1")
+KILL_WORLD = Fault(FaultKind.KILL_WORLD, 3.5, 0.5, "world-1")
 EXPOSED_BY = {
     "answered before the commit": [RESTART],
     "no fencing": [FIGHT],
     "money from nothing": [RESTART],
+    "outbox cleared on send": [HANG, KILL_WORLD],
 }
 
 
@@ -168,6 +188,14 @@ def test_a_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
         "world-2-1.jsonl",
     }
     assert not json.loads((folder / "report.json").read_text())["passed"]
+
+
+def test_what_a_killed_world_had_sent_is_sent_again(tmp_path: Path) -> None:
+    """The faults that expose a cleared outbox, without it."""
+    (tmp_path / "faults.json").write_text(schedule_to_json([HANG, KILL_WORLD]))
+    result = torture("--replay", str(tmp_path / "faults.json"), TMPDIR=str(tmp_path))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "survived 2 faults" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ knows nothing but them. No part starts a process, and none knows the realm or a 
 """
 
 from mmoinv.torture.checker import Findings, check
-from mmoinv.torture.journal import Answer, Change, Journal, Sent, Stored, read_journals
+from mmoinv.torture.journal import Answer, Change, Journal, Kept, Sent, Stored, read_journals
 from mmoinv.torture.proxied import Direction, ProxiedConnection
 from mmoinv.torture.proxy import FaultProxy
 from mmoinv.torture.schedule import Fault, FaultKind, schedule, schedule_from_json, schedule_to_json
@@ -19,6 +19,7 @@ __all__ = [
     "FaultProxy",
     "Findings",
     "Journal",
+    "Kept",
     "ProxiedConnection",
     "Sent",
     "Stored",

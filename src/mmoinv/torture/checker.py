@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mmoinv.torture.journal import ITEM_GUID, SLOT, STACK_COUNT, Answer, Sent, Stored
+from mmoinv.torture.journal import ITEM_GUID, SLOT, STACK_COUNT, Answer, Entry, Kept, Sent, Stored
 from mmoinv.torture.replay import Contents, Replay, different
 
 COMMITTED = frozenset({0, 1})
@@ -43,9 +43,7 @@ class Findings:
         return not self.problems
 
 
-def check(
-    entries: Iterable[Sent | Answer], stored: Stored, start: Stored | None = None
-) -> Findings:
+def check(entries: Iterable[Entry], stored: Stored, start: Stored | None = None) -> Findings:
     """Judge what is stored by what was acknowledged.
 
     ``entries``: all journals' (`read_journals`). ``start``: what was stored before the first
@@ -57,7 +55,7 @@ def check(
 class _Check:
     """One check: gathers, then looks at one thing after the other."""
 
-    def __init__(self, entries: list[Sent | Answer], stored: Stored, start: Stored) -> None:
+    def __init__(self, entries: list[Entry], stored: Stored, start: Stored) -> None:
         self._found = Findings()
         self._stored = stored
         self._start = start
@@ -66,6 +64,9 @@ class _Check:
         self._refused: set[int] = set()
         self._take_operations(entry for entry in entries if isinstance(entry, Sent))
         self._take_answers(entry for entry in entries if isinstance(entry, Answer))
+        self._unanswered = {entry.operation for entry in entries if isinstance(entry, Kept)} - {
+            entry.operation for entry in entries if isinstance(entry, Answer)
+        }
         self._listed = set(map(int, stored.applied)) - set(map(int, start.applied))
         self._lost: set[int] = self._acknowledged - self._listed
         self._half: set[int] = set()
@@ -74,6 +75,7 @@ class _Check:
     def findings(self) -> Findings:
         """Everything that is found."""
         self._check_lists()
+        self._check_outboxes()
         self._check_doubled()
         self._check_characters()
         self._check_sums()
@@ -133,6 +135,13 @@ class _Check:
             self._note(f"operation {operation:#x}: both acknowledged and refused")
         for operation in sorted((self._refused - self._acknowledged) & self._listed):
             self._note(f"operation {operation:#x}: refused, but applied")
+
+    def _check_outboxes(self) -> None:
+        for operation in sorted(self._unanswered):
+            self._note(
+                f"operation {operation:#x}: it was on the wire and so in its world's outbox, and "
+                "no process of that world was ever answered for it"
+            )
 
     # Items
 

@@ -80,6 +80,18 @@ class Answer:
     versions: Mapping[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An operation that was on the wire, and so was in its world's outbox before: whatever
+    happens to that process, it is answered, the next one at the latest."""
+
+    operation: int
+
+
+Entry = Sent | Answer | Kept
+_NAMES = {Sent: "sent", Answer: "answer", Kept: "kept"}
+
+
 @dataclass
 class Stored:
     """What a database holds: at the end, or before the first operation.
@@ -102,11 +114,10 @@ class Journal:
         # Unbuffered: each line is one write.
         self._file = path.open("ab", buffering=0)
 
-    def write(self, entry: Sent | Answer) -> None:
+    def write(self, entry: Entry) -> None:
         """Append an entry; with the kernel on return, so that a kill -9 does not lose it."""
-        name = "sent" if isinstance(entry, Sent) else "answer"
         # Numpy's integers are integers too.
-        line = json.dumps({name: asdict(entry)}, default=operator.index)
+        line = json.dumps({_NAMES[type(entry)]: asdict(entry)}, default=operator.index)
         self._file.write(line.encode() + b"\n")
 
     def close(self) -> None:
@@ -125,14 +136,14 @@ class Journal:
         self.close()
 
 
-def read_journals(paths: Iterable[Path]) -> list[Sent | Answer]:
+def read_journals(paths: Iterable[Path]) -> list[Entry]:
     """All entries of several journals, file by file.
 
     The last line of a file may be incomplete, its process was killed: then nothing was sent and
     nothing answered by it, and it is left out. Any other line that cannot be read raises
     `ConfigurationError` with file and line.
     """
-    entries: list[Sent | Answer] = []
+    entries: list[Entry] = []
     for path in paths:
         *lines, _incomplete = path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, 1):
@@ -146,10 +157,12 @@ def read_journals(paths: Iterable[Path]) -> list[Sent | Answer]:
     return entries
 
 
-def _entry(document: Any) -> Sent | Answer:
+def _entry(document: Any) -> Entry:
     if not isinstance(document, dict) or len(document) != 1:
         raise ValueError("neither 'sent' nor 'answer'")
     ((name, fields),) = document.items()
+    if name == "kept":
+        return Kept(**fields)
     if name == "answer":
         return Answer(**{**fields, "versions": _by_number(fields["versions"])})
     if name != "sent":

@@ -256,7 +256,11 @@ async def _attacked(
             mine = players[number :: settings.worlds]
             mailbox = players[-1] + 1 + number
             seed = settings.seed * 1_000_000 + number * 10_000
-            worlds[name] = TortureWorld(name, secret, proxy, mine, mailbox, folder, seed)
+            # The last one goes without.
+            has_outbox = number < settings.worlds - 1
+            worlds[name] = TortureWorld(
+                name, secret, proxy, mine, mailbox, folder, seed, has_outbox
+            )
             await worlds[name].start()
         await until(lambda: all(each.is_connected for each in worlds.values()), LOGGED_ON_WITHIN_S)
         attack = Attack(realm, worlds, database)

@@ -18,7 +18,7 @@ from typing import Any
 from mmoinv.errors import JoinError, LinkError, MmoinvError
 from mmoinv.torture.clock import follow_clock
 from mmoinv.torture.deeds import Deeds
-from mmoinv.torture.journal import Journal
+from mmoinv.torture.journal import Answer, Journal, Kept
 from mmoinv.world import ConnectorState, RealmConnector
 
 log = logging.getLogger("mmoinv.torture")
@@ -37,6 +37,8 @@ class WorldSettings:
     wanted: list[int]
     mailbox: int
     journal: str
+    outbox: str
+    """A file; empty: it has none."""
     clock: str
     seed: int
 
@@ -69,6 +71,8 @@ class World:
         self._wanted = set(settings.wanted)
         self._state = WorldState()
         self._journal = Journal(Path(settings.journal))
+        self._kept: set[int] = set()
+        self._replayed = 0
         self._connector = self._new_connector()
         self._deeds: Deeds | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,7 +87,9 @@ class World:
             reconnect_longest_s=0.5,
             connect_timeout_s=3.0,
             join_timeout_s=8.0,
+            outbox=settings.outbox or None,
         )
+        self._replayed = 0
         connector.on_state_changed = self._state_changed
         return connector
 
@@ -115,9 +121,24 @@ class World:
                     await self._finish(order["timeout_s"])
                     return
 
+    def _note(self) -> None:
+        """What the journal is to know of the outbox. An answer to what the process before has left
+        is there before the outbox forgets it, which takes that a second."""
+        if not self._settings.outbox:
+            return
+        for operation in self._connector.pending_operations:
+            if operation.attempts and operation.operation_id not in self._kept:
+                self._kept.add(operation.operation_id)
+                self._journal.write(Kept(operation.operation_id))
+        replayed = self._connector.replayed
+        for one in replayed[self._replayed :]:
+            self._journal.write(Answer(one.operation_id, one.status))
+        self._replayed = len(replayed)
+
     async def _report(self) -> None:
         before = None
         while True:
+            self._note()
             connector, state = self._connector, self._state
             state.is_connected = connector.state is ConnectorState.CONNECTED
             state.holds = [character.guid for character in connector.characters]
@@ -136,6 +157,7 @@ class World:
                 break
             except MmoinvError as error:
                 log.debug("%s: %s", self._settings.name, error)
+                self._note()
                 await asyncio.sleep(0.2)
                 self._connector = self._new_connector()
         self._deeds = Deeds(

@@ -45,6 +45,7 @@ class TortureWorld:
         mailbox: int,
         folder: Path,
         seed: int,
+        has_outbox: bool,
     ) -> None:
         self.name = name
         self.proxy = proxy
@@ -57,6 +58,7 @@ class TortureWorld:
         self._mailbox = mailbox
         self._folder = folder
         self._seed = seed
+        self._outbox = str(folder / f"{name}.outbox") if has_outbox else ""
         self._acknowledged_before = 0
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -99,6 +101,7 @@ class TortureWorld:
             sorted(self.wanted),
             self._mailbox,
             str(self._folder / f"{self.name}-{self.starts}.jsonl"),
+            self._outbox,
             str(self.clock),
             self._seed + self.starts,
         )

@@ -140,8 +140,6 @@ class RealmConnector:
         """What was not answered when it was closed, oldest first."""
         self.outbox = outbox_for(outbox, self.dialect)
         """Where operations are kept on the disk until they are answered, None: nowhere."""
-        self.replayed: list[ReplayedOperation] = []
-        """What the process before had left in the outbox, oldest first, and what became of it."""
         self.on_leave_requested: Callable[[int], object] | None = None
         self.on_session_lost: Callable[[int, str], object] | None = None
         self.on_saving_delayed: Callable[[float], object] | None = None
@@ -174,6 +172,7 @@ class RealmConnector:
             self.outbox,
         )
         self._replay: Replay | None = None
+        self._replayed: list[ReplayedOperation] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._repository: WorldServerInventoryRepository | None = None
 
@@ -203,6 +202,12 @@ class RealmConnector:
     def pending_operations(self) -> list[PendingOperation[SentOperation]]:
         """Those operations, oldest first, each with its state."""
         return self._operations.pending()
+
+    @property
+    def replayed(self) -> list[ReplayedOperation]:
+        """What the process before had left in the outbox, oldest first, and what became of it;
+        while `connect` still sends it, as much of it as has been answered."""
+        return self._replayed if self._replay is None else self._replay.replayed
 
     @property
     def characters(self) -> tuple[JoinedCharacter, ...]:
@@ -286,9 +291,8 @@ class RealmConnector:
                     self._logged_on((await self._uplink.connect()).node_epoch)
                 self._check_open()
         finally:
-            self._replay = None
-            self.replayed = replay.replayed
-        log_replayed(self.replayed)
+            self._replay, self._replayed = None, replay.replayed
+        log_replayed(self._replayed)
 
     def _check_open(self) -> None:
         if self._state is ConnectorState.CLOSED:
