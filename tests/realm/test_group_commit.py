@@ -119,7 +119,7 @@ async def test_what_arrives_during_a_transaction_goes_as_one_group(
 
 
 async def test_groups_are_bounded_and_chunks_are_cut(make_writer: MakeWriter) -> None:
-    writer = await make_writer(max_group_operations=4)
+    writer = await make_writer(max_group_operations=4, backlog_factor=1)
     one = writer.commit(*(commit_frame(n, n, item(23, n)) for n in range(1, 11)))
     other = writer.commit(*(commit_frame(n, n, item(23, n)) for n in range(11, 14)))
     await writer.settle()
@@ -129,8 +129,17 @@ async def test_groups_are_bounded_and_chunks_are_cut(make_writer: MakeWriter) ->
     assert writer.tally.group_size.values().tolist() == [4, 4, 4, 1]
 
 
+async def test_a_backlog_is_written_in_larger_groups(make_writer: MakeWriter) -> None:
+    writer = await make_writer(max_group_operations=4, backlog_factor=2)
+    keys = [writer.commit(commit_frame(n, n, item(23, n))) for n in range(1, 14)]
+    await writer.settle()
+    assert [writer.statuses(key) for key in keys] == [[0]] * 13
+    # Of the last five there are more than four, and so they go together.
+    assert writer.tally.group_size.values().tolist() == [8, 5]
+
+
 async def test_groups_are_bounded_by_items_too(make_writer: MakeWriter) -> None:
-    writer = await make_writer(max_group_items=5)
+    writer = await make_writer(max_group_items=5, backlog_factor=1)
     frames = [
         commit_frame(n, n, *(item(23 + i, 100 * n + i) for i in range(count)))
         for n, count in enumerate([2, 2, 2, 9, 1], 1)

@@ -13,7 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, NullPool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from mmoinv.commits import CurrencyDelta
 from mmoinv.conformance.operations import changes, commit, item, joined, run
@@ -162,6 +163,39 @@ async def test_two_processes_set_an_empty_database_up_at_once(database_url: str)
     outputs = [(await process.communicate())[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert sorted(int(output) for output in outputs) == [1, 2, 3, 4]
+
+
+async def test_who_waited_sees_what_the_other_has_done(
+    mariadb_url: str,
+) -> None:
+    """The other one is half-way when we look, and done when we have its lock."""
+    store = store_for(mariadb_url)
+    assert isinstance(store, SqlStore)
+    await store.upgrade()
+
+    async def other(connection: AsyncConnection) -> None:
+        await connection.execute(text("SELECT GET_LOCK(CONCAT('mmoinv ', DATABASE()), 0)"))
+        await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0002'"))
+        await connection.commit()
+        opening = asyncio.create_task(store.open())
+        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"
+        while not (await connection.execute(text(waiting))).scalar():
+            assert not opening.done(), opening.result()
+            await asyncio.sleep(0.01)
+        await connection.execute(
+            text(f"UPDATE {VERSION_TABLE} SET version_num = '{schema.SCHEMA_VERSION}'")
+        )
+        await connection.commit()
+        await connection.execute(text("SELECT RELEASE_LOCK(CONCAT('mmoinv ', DATABASE()))"))
+        await opening
+
+    engine = create_async_engine(
+        mariadb_url.replace("mariadb://", "mariadb+asyncmy://"), poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        await other(connection)
+    assert store.is_open
+    await store.close()
 
 
 async def test_a_setup_that_was_interrupted_is_finished(mariadb_url: str) -> None:

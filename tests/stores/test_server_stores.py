@@ -303,6 +303,46 @@ async def test_an_update_in_place_never_touches_a_strangers_row(store: ServerSto
     assert await stored(store, 8) == {30: (100, 1, 6)}
 
 
+async def test_many_updates_of_which_one_has_lost_its_row_are_no_half_of_it(
+    store: ServerStore,
+) -> None:
+    """Somebody deletes a row behind our back, while its character is online."""
+    await joined(store, 7)
+    count = 60  # More than go in as single values.
+    items = [item(slot, slot) for slot in range(256, 256 + count)]
+    await run(store, commit(1, changes(7, *items)))
+    await store._write(
+        lambda connection: connection.execute(
+            text("DELETE FROM character_inventory WHERE slot = 300")
+        )
+    )
+    more = [item(slot, slot, stack=2, durability=9) for slot in range(256, 256 + count)]
+    with pytest.raises(StoreDataError, match="only 59 were found"):
+        await run(store, commit(2, changes(7, *more, version=1)))
+    assert set((await stored(store, 7)).values()) == {
+        (100, 1, slot) for slot in range(256, 256 + count) if slot != 300
+    }
+    # Nothing is remembered any longer, and so it is seen now.
+    assert await run(store, commit(2, changes(7, *more, version=1))) == [(0, [2])]
+    assert len(await stored(store, 7)) == count
+
+
+@pytest.mark.parametrize("fields", [("stack_count",), ("durability", "item_flags", "creator")])
+async def test_many_updates_write_the_fields_that_differ(
+    store: ServerStore, fields: tuple[str, ...]
+) -> None:
+    await joined(store, 7)
+    before = [item(slot, slot, durability=3, creator=5) for slot in range(256, 320)]
+    await run(store, commit(1, changes(7, *before)))
+    # Of each record another one, and the first not at all.
+    after = [
+        one._replace(**{fields[number % len(fields)]: 7}) if number else one
+        for number, one in enumerate(before)
+    ]
+    assert await run(store, commit(2, changes(7, *after, version=1))) == [(0, [2])]
+    assert (await store.read_items(7)).tolist() == batch_of(*after).tolist()
+
+
 def _owned(guids: Any, *items: Any) -> OwnedItems:
     return OwnedItems(guids, batch_of(*items))
 

@@ -31,7 +31,6 @@ from mmoinv.loadtest.sender import SenderSettings, carried_slots, run_sender
 from mmoinv.loadtest.settings import check_report_path
 from mmoinv.loadtest.starting_items import CARRIED
 from mmoinv.loadtest.verification import Findings, batch_from_bytes, compare
-from mmoinv.realm import RealmLimits
 from mmoinv.records import empty_batch
 
 WORLD = "loadtest-sender"
@@ -40,8 +39,6 @@ RATIO_TARGETS = {"sqlite": 5.0}
 """Of single records, by the database's kind."""
 SERVER_SAVES_PER_S_TARGET, SERVER_RATIO_TARGET = 20_000, 10.0
 WHOLE_SAVES_PER_S_TARGET = 12_000
-WHOLE_GROUP_ITEMS = 8192
-"""The realm's max_group_items where every save is a whole inventory: what docs/tuning.md says."""
 ONE_BY_ONE_PART = 8
 """One transaction a save gets this part of the saves: it takes as much longer."""
 POLL_S = 0.5
@@ -141,8 +138,7 @@ def _send(
     children: list[Child] = []
     gently = False
     try:
-        limits = RealmLimits(max_group_items=WHOLE_GROUP_ITEMS) if settings.whole else None
-        realm = Child("the realm", run_realm, database, [WORLD], limits)
+        realm = Child("the realm", run_realm, database, [WORLD])
         children.append(realm)
         _, ready = realm.receive()
         link = SenderSettings(
@@ -349,7 +345,6 @@ def _show(console: Console, report: dict[str, Any], outcome: Outcome) -> None:
         f"{report['characters']:,} characters with {report['items']} records, at most "
         f"{report['window']:,} saves without an answer. {report['records_verified']:,} records "
         "were read back and compared."
-        + (f" The realm ran with max_group_items = {WHOLE_GROUP_ITEMS:,}." * report["whole"])
     )
     for example in [*outcome.sent["refusals"][:3], *outcome.findings.examples]:
         console.print(example, style="red", highlight=False, markup=False)

@@ -140,6 +140,10 @@ class GroupCommit:
         """The next entries within the bounds of a transaction, at least one operation."""
         group: list[_Waiting] = []
         operations, items = self._limits.max_group_operations, self._limits.max_group_items
+        if self.queued_operations > operations:
+            # Nobody waits less because those who wait with them are written apart.
+            operations *= self._limits.backlog_factor
+            items *= self._limits.backlog_factor
         while self._queue and operations > 0:
             waiting = self._queue[0]
             if waiting.operations > operations or waiting.items > items:

@@ -15,6 +15,9 @@ class RealmLimits:
     """Operations of one transaction."""
     max_group_items: int = 2048
     """Records and deleted slots of one transaction, which bounds how long it takes."""
+    backlog_factor: int = 4
+    """How many times as large a transaction may be while more operations than fit into one wait:
+    what many share costs each of them less."""
     gather_s: float = 0.0
     """How long a group may wait for more company while the database is idle."""
     max_queued_operations: int = 32_768
@@ -48,6 +51,7 @@ class RealmLimits:
             self,
             (1, 2**40),
             (0.0, DAY_S),
+            backlog_factor=(1, 1000),
             gather_s=(0.0, 10.0),
             # Shorter than a link may be cut off, it would not keep what it is for.
             keep_operations_s=(60.0, CENTURY_S),

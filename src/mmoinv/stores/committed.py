@@ -41,6 +41,8 @@ class CommittedInventories:
         self._version = np.zeros(characters, np.uint64)
         self._slot = np.zeros((characters, PLACES), np.int32)
         self._words = np.zeros((characters, PLACES, WORDS), np.uint64)
+        self._wide = 1
+        """No row has ever had more places taken than so many, the first ones."""
         self._held: U64Array = NO_GUIDS
         """Who is held, ascending, and in which row."""
         self._row: Indices = np.empty(0, np.int64)
@@ -86,7 +88,7 @@ class CommittedInventories:
         """All records of some rows (none of them -1), in any order."""
         if not len(rows):
             return NO_ITEMS
-        row, place = np.nonzero(self._slot[rows] != FREE)
+        row, place = np.nonzero(self._slot[rows, : self._wide] != FREE)
         row = rows[row]
         words = self._words[row, place]
         return OwnedItems(self._guid[row], words.reshape(-1).view(INVENTORY_ITEM))
@@ -101,9 +103,18 @@ class CommittedInventories:
             guids[held[found]] = self._words[rows[held[found]], place[found], GUID_WORD]
         return guids
 
+    def items_at(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> OwnedItems:
+        """The records in a slot of each row (none of them -1), where there is one."""
+        if not len(rows):
+            return NO_ITEMS
+        place = self._places_of(rows, slots)
+        found = np.flatnonzero(place != FREE)
+        words = self._words[rows[found], place[found]]
+        return OwnedItems(self._guid[rows[found]], words.reshape(-1).view(INVENTORY_ITEM))
+
     def _places_of(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> Indices:
         """Where in its row each slot is, `FREE` where it isn't."""
-        same = self._slot[rows] == slots.astype(np.int32)[:, np.newaxis]
+        same = self._slot[rows, : self._wide] == slots.astype(np.int32)[:, np.newaxis]
         place = same.argmax(axis=1)
         found: Indices = np.where(same[np.arange(len(rows)), place], place, FREE)
         return found
@@ -195,6 +206,8 @@ class CommittedInventories:
         place = rank
         if taken.any():
             place = np.argsort(taken, axis=1, kind="stable")[group, rank]
+        if len(place):
+            self._wide = max(self._wide, int(place.max()) + 1)
         self._slot[rows, place] = owned.items["slot"]
         self._words[rows, place] = _words(owned)
         return full

@@ -28,14 +28,16 @@ from mmoinv.stores.entries import (
     Verdict,
 )
 from mmoinv.stores.part import RULES, Mask, Part, Rules
-from mmoinv.stores.steps import NO_GUIDS, Look, Seen, Write
+from mmoinv.stores.steps import NO_GUIDS, LedgerRows, Look, Seen, Write
 
-Steps = Generator[Look | Write, Seen | None, None]
+Steps = Generator[Look | Write | LedgerRows, Seen | None, None]
 Joins = list[JoinEntry]
 """Joins of characters of which none comes twice."""
 Joined = list[JoinOutcome | JoinRefused]
 GroupSteps = Generator[
-    Look | Write | Joins | LeaveEntry, Seen | Joined | LeaveOutcome | None, list[Outcome]
+    Look | Write | LedgerRows | Joins | LeaveEntry,
+    Seen | Joined | LeaveOutcome | None,
+    list[Outcome],
 ]
 
 
@@ -111,8 +113,9 @@ def write_entries(
     nowhere else, not looked for. Where that is wrong, the insert hits the unique index: whoever
     says so has to roll back then, and to play the group again without it.
 
-    Yields a `Look` (send it what was `Seen`), a `Write` (send it nothing), `Joins` or a
-    `LeaveEntry` (send it what `mmoinv.stores.sessions` says).
+    Yields a `Look` (send it what was `Seen`), a `Write` or `LedgerRows` (send it nothing), `Joins`
+    or a `LeaveEntry` (send it what `mmoinv.stores.sessions` says). A `Write` need not be done when
+    the next step is asked for: what that takes to be made is time for the database.
     """
     outcomes: list[Outcome] = []
     for kind, run in groupby(entries, type):
@@ -157,7 +160,7 @@ def _each_once(entries: Iterable[JoinEntry]) -> list[Joins]:
 
 
 def write_stage(stage: Stage, mint_guids: MintGuids, trusts_new_guids: bool = False) -> Steps:
-    """Judge and write a stage: yields `Look` (send it what was `Seen`) and `Write` steps.
+    """Judge and write a stage: yields `Look` (send it what was `Seen`), `Write` and `LedgerRows`.
     ``trusts_new_guids`` as for `write_entries`."""
     bounds = cut_points(stage.commits)
     for start, stop in pairwise(bounds):
@@ -234,6 +237,8 @@ def _write_part(
     if len(write.committed_operations):
         yield write
         stage.committed.follow(write, part.committed_versions())
+        if stage.rules.keeps_ledger:
+            yield part.note()
     stage.statuses[start:stop] = part.statuses
     stage.versions[first:behind] = part.versions
     for index, message in part.messages().items():

@@ -18,7 +18,9 @@ from mmoinv.stores.entries import MintGuids, Verdict
 from mmoinv.stores.history import ledger_rows
 from mmoinv.stores.money import MAX_BALANCE, Money
 from mmoinv.stores.steps import (
+    CHANGEABLE,
     NO_GUIDS,
+    LedgerRows,
     Look,
     OwnedItems,
     Places,
@@ -53,8 +55,8 @@ class Part:
     """Operations of which no two have a character or an operation id in common.
 
     The methods are called in their order: `look`, `look_again`, `remember`, `judge`,
-    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `committed_versions`,
-    `messages`.
+    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `note`,
+    `committed_versions`, `messages`.
     """
 
     def __init__(
@@ -95,11 +97,14 @@ class Part:
         saves = self.commits.operations["kind"] == OperationKind.SAVE
         self.is_whole: Mask = (self.replaces | saves)[self.operation_of]
         self.is_whole |= participants["item_count"] >= WHOLE_FROM_ITEMS
-        # What was there before must be known: to be added up, or to be noted.
-        self.is_whole |= self.conserves[self.operation_of] | self.rules.keeps_ledger
+        # What was there before must be known: to be added up.
+        self.is_whole |= self.conserves[self.operation_of]
+        self.cached_rows: Indices = self.committed.rows_of(self.characters)
+        if self.rules.keeps_ledger:
+            # Or to be noted; it is read by whole characters, so that it is remembered then.
+            self.is_whole |= (self.cached_rows < 0)[self.character_of]
         self.whole_characters: Mask = np.zeros(len(self.characters), np.bool_)
         self.whole_characters[self.character_of[self.is_whole]] = True
-        self.cached_rows: Indices = self.committed.rows_of(self.characters)
         some = np.flatnonzero(~self.is_whole[self.participant_of_item])
         guids = items["item_guid"][some]
         owner = self.character_of[self.participant_of_item[some]]
@@ -128,6 +133,8 @@ class Part:
             current = np.zeros(len(self.characters), np.bool_)
         outdated = (self.cached_rows >= 0) & ~current
         self.cached_rows[outdated] = NOBODY
+        if self.rules.keeps_ledger:
+            self.whole_characters |= outdated
         owner = self.character_of[self.participant_of_item[self.items_in_place]]
         unknown = outdated[owner]
         guids = self.commits.items["item_guid"][self.items_in_place[unknown]]
@@ -140,6 +147,8 @@ class Part:
         cached = self.cached_rows >= 0
         # Before anyone is kept: that may take a row of one of these.
         remembered = self.committed.items_of(self.cached_rows[self.whole_characters & cached])
+        if self.rules.keeps_ledger:
+            remembered = remembered.plus(self._touched())
         read = self.whole_characters & ~cached & (self.session_row >= 0)
         if len(seen.damaged_characters):
             read &= ~_is_in(self.characters, seen.damaged_characters)
@@ -158,6 +167,20 @@ class Part:
         if len(remembered.items):
             stored = stored.plus(remembered)
         return seen._replace(places=places, stored=stored)
+
+    def _touched(self) -> OwnedItems:
+        """What is remembered of the slots that are written, of characters that are not whole."""
+        participants, items, deletes = (
+            self.commits.participants,
+            self.commits.items,
+            self.commits.deletes,
+        )
+        deleter = np.repeat(np.arange(len(participants)), participants["delete_count"])
+        owner = self.character_of[np.concatenate([self.participant_of_item, deleter])]
+        slots = np.concatenate([items["slot"], deletes])
+        rows = self.cached_rows[owner]
+        some = np.flatnonzero((rows >= 0) & ~self.whole_characters[owner])
+        return self.committed.items_at(rows[some], slots[some])
 
     def judge(self, seen: Seen, mint_guids: MintGuids) -> None:
         """Statuses and present versions by the sessions; completes protocol 3's records."""
@@ -422,19 +445,22 @@ class Part:
             dropped &= ~_is_in(self.stored_key, self.saved_keys[stays])
             leaving.append(self.stored_key[dropped])
         deleted_keys = np.concatenate(leaving)
-        ledger = None
-        if self.rules.keeps_ledger and committed.any():
-            ledger = ledger_rows(self, saved.items, unchanged, emptied, deleted_keys)
+        self._written = saved.items, unchanged, emptied, deleted_keys
+        updated = np.flatnonzero(stays & ~unchanged)
         return Write(
             participants["character_guid"][emptied],
             Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),
-            saved.where(stays & ~unchanged),
+            saved.where(updated),
             saved.where(~stays),
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
             self.money.write(self.characters, self.alive[self.money.operation]),
-            ledger,
+            self._changed_fields(saved.items, updated),
         )
+
+    def note(self) -> LedgerRows:
+        """What the ledger is to know of that."""
+        return ledger_rows(self, *self._written)
 
     def committed_versions(self) -> U64Array:
         """The new versions, in the order of the `Write`'s ``committed_characters``."""
@@ -443,13 +469,34 @@ class Part:
     def _same_as_stored(self, saved: Batch) -> Mask:
         """One bool a live item: whether the very record is stored in its slot."""
         same = np.zeros(len(saved), np.bool_)
-        row = _find(self.stored_key, self.saved_keys)
+        row = self._stored_row = _find(self.stored_key, self.saved_keys)
         known = np.flatnonzero(row >= 0)
         if len(known):
-            same[known] = _equal_records(
-                take_records(saved, known), take_records(self.stored_items, row[known])
-            )
+            differences = self._differences(saved, known)
+            same[known] = ~differences.any(axis=1)
         return same
+
+    def _differences(self, saved: Batch, which: Indices) -> U64Array:
+        """Which bits of some live items are others than what is stored in their slot, as the
+        words of a record; numpy's own comparison of structured arrays goes field by field."""
+        pair = [
+            records.view(np.uint64).reshape(-1, INVENTORY_ITEM.itemsize // 8)
+            for records in (
+                take_records(saved, which),
+                take_records(self.stored_items, self._stored_row[which]),
+            )
+        ]
+        differences: U64Array = pair[0] ^ pair[1]
+        return differences
+
+    def _changed_fields(self, saved: Batch, updated: Indices) -> tuple[str, ...]:
+        """In which fields any of these live items differs from what is stored; all of them if
+        that is not known."""
+        if (self._stored_row[updated] < 0).any():
+            return CHANGEABLE
+        changed = np.bitwise_or.reduce(self._differences(saved, updated), axis=0)
+        record = changed.view(INVENTORY_ITEM)[0]
+        return tuple(name for name in CHANGEABLE if record[name])
 
     def messages(self) -> dict[int, str]:
         """Why each refused operation was refused."""
@@ -478,14 +525,6 @@ class Part:
                     f"{self.versions[span][which]}; {NOT_SAVED}"
                 )
         return f"{_fault(operation)}; {NOT_SAVED}"
-
-
-def _equal_records(one: Batch, other: Batch) -> Mask:
-    """Record by record; numpy's own comparison of structured arrays goes field by field."""
-    words = INVENTORY_ITEM.itemsize // 8
-    pair = [batch.view(np.uint64).reshape(-1, words) for batch in (one, other)]
-    equal: Mask = np.all(pair[0] == pair[1], axis=1)
-    return equal
 
 
 def _fault(operation: Any) -> str:

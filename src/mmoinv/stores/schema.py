@@ -154,6 +154,8 @@ def _alone(connection: Connection) -> Iterator[None]:
                 f"another process has been changing the schema for {LOCK_TIMEOUT_S} s. Wait for "
                 "it, or end it, and try again; nothing was changed."
             )
+        # What was read before the lock came fixed what this transaction sees: the version of then.
+        connection.execute(text("COMMIT"))
         try:
             yield
         finally:

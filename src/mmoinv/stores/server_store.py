@@ -9,9 +9,9 @@ import asyncio
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from mmoinv.stores.group import Joined, write_entries
 from mmoinv.stores.schema import require_current
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
-from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Write
 from mmoinv.stores.store import DuplicateRowError
 
 T = TypeVar("T")
@@ -97,7 +97,11 @@ class ServerStore(SqlStore):
 
     @abstractmethod
     async def _change(self, raw: Any, write: Write) -> None:
-        """Do a `Write`, or have it done before the next step or the commit."""
+        """Do a `Write`, or have it done before the next `Look` or the commit."""
+
+    @abstractmethod
+    async def _note(self, raw: Any, rows: LedgerRows) -> None:
+        """Add rows to the ledger, or have it done as a `Write` is."""
 
     @abstractmethod
     async def _flush(self, raw: Any) -> None:
@@ -258,23 +262,28 @@ class ServerStore(SqlStore):
             entries, mint_guids, self._committed, trusts_new_guids, self.settings.rules
         )
         reply: Seen | Joined | LeaveOutcome | None = None
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration as end:
-                outcomes: list[Outcome] = end.value
-                break
-            if isinstance(step, Look):
-                reply = await self._look(raw, step)
-            elif isinstance(step, Write):
-                await self._change(raw, step)
+        async with _InTurn() as turn:
+            while True:
+                try:
+                    step = steps.send(reply)
+                except StopIteration as end:
+                    outcomes: list[Outcome] = end.value
+                    break
+                await turn.over()
                 reply = None
-            else:
-                await self._flush(raw)
-                if isinstance(step, LeaveEntry):
-                    reply = await writer.run_sync(sessions.leave, step)
+                if isinstance(step, Look):
+                    reply = await self._look(raw, step)
+                elif isinstance(step, Write):
+                    await turn.begin(self._change(raw, step))
+                elif isinstance(step, LedgerRows):
+                    await self._note(raw, step)
                 else:
-                    reply = await writer.run_sync(sessions.join, step)
+                    await self._flush(raw)
+                    if isinstance(step, LeaveEntry):
+                        reply = await writer.run_sync(sessions.leave, step)
+                    else:
+                        reply = await writer.run_sync(sessions.join, step)
+            await turn.over()
         await self._commit(raw)
         return outcomes
 
@@ -314,6 +323,32 @@ class ServerStore(SqlStore):
         writer, self._writer = self._writer, None
         if writer is not None:
             await _drop(writer)
+
+
+class _InTurn:
+    """What the database does while the next step is made: one thing at a time, none left behind."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin it: what it sends first is on its way."""
+        self._task = asyncio.create_task(work, name="mmoinv write")
+        await asyncio.sleep(0)
+
+    async def over(self) -> None:
+        """Wait for it; raises what it raised."""
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 async def _drop(connection: AsyncConnection) -> None:

@@ -1,7 +1,8 @@
 """What the group logic asks of a database, and what it is told: arrays, no SQL.
 
-`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write` and is
-sent nothing. A store turns each into a few bulk statements inside its open transaction.
+`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write`, or
+`LedgerRows`, and is sent nothing. A store turns each into a few bulk statements inside its open
+transaction.
 """
 
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.errors import StoreDataError
 from mmoinv.records import INVENTORY_ITEM, SLOT, Batch
 
 U64Array = npt.NDArray[np.uint64]
@@ -81,7 +83,8 @@ class Balances(NamedTuple):
 
 
 class LedgerRows(NamedTuple):
-    """Rows of the ledger, in any order: what one operation changed of one character each.
+    """A step: add rows to the ledger, in any order: what one operation changed of one character
+    each. Comes after the `Write` that it tells of, in the same transaction.
 
     u64, u64 (the version that the operation made), u64, i64 and u8, and the packed columns as
     `mmoinv.stores.ledger` makes them; ``money`` and ``partners`` are None where there is none.
@@ -137,14 +140,18 @@ class Seen(NamedTuple):
         )
 
 
+CHANGEABLE = tuple(name for name in INVENTORY_ITEM.names or () if name not in ("slot", "item_guid"))
+"""The fields of a record that may change while its item stays in its slot."""
+
+
 class Write(NamedTuple):
     """What a stage changes, to be done in the order of these fields.
 
     Delete all rows of ``emptied_characters`` and the rows of ``deleted`` (not all of them need
-    exist); overwrite the rows of ``updated``, whose item guid stays where it is; insert
+    exist); overwrite the rows of ``updated``, whose item guid stays where it is (in no other than
+    the ``changed_fields`` do they differ from what is stored); insert
     ``inserted``, never as an upsert; raise the version of ``committed_characters`` by one; note
-    ``committed_operations`` as applied; set ``balances``, whose rows need not be there yet; add the
-    rows of the ``ledger``.
+    ``committed_operations`` as applied; set ``balances``, whose rows need not be there yet.
     """
 
     emptied_characters: U64Array
@@ -156,10 +163,20 @@ class Write(NamedTuple):
     balances: Balances = Balances(
         np.empty(0, np.uint64), np.empty(0, np.uint16), np.empty(0, np.int64)
     )
-    ledger: LedgerRows | None = None
+    changed_fields: tuple[str, ...] = CHANGEABLE
 
 
 NO_GUIDS: U64Array = np.empty(0, np.uint64)
 NO_ITEMS = OwnedItems(NO_GUIDS, np.empty(0, INVENTORY_ITEM))
 NO_BALANCES = Balances(NO_GUIDS, np.empty(0, np.uint16), np.empty(0, np.int64))
 NO_SLOTS = Slots(NO_GUIDS, np.empty(0, SLOT))
+
+
+def check_written(found: int, wanted: int) -> None:
+    """`StoreDataError` unless so many rows were there to be overwritten as are known to be there:
+    none is lost because somebody has deleted it behind our back."""
+    if found != wanted:
+        raise StoreDataError(
+            f"of {wanted} records that are stored only {found} were found: somebody else has "
+            "changed the table of the items; nothing was saved"
+        )

@@ -35,9 +35,11 @@ SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1,
     innodb_lock_wait_timeout = {lock_timeout_s:d};
 /*M! SET SESSION max_statement_time = {statement_timeout_s:f},
-    idle_transaction_timeout = {idle_timeout_s:d} */
+    idle_transaction_timeout = {idle_timeout_s:d} */;
+CREATE TEMPORARY TABLE IF NOT EXISTS changed_item ({columns}) ENGINE = MEMORY
 """
-"""Without the strict mode a NULL for a column that takes none would become 0."""
+"""Without the strict mode a NULL for a column that takes none would become 0. Many records that
+change go through a table of the session's own."""
 BEGIN = "START TRANSACTION READ WRITE"
 SESSION_COLUMNS = ("character_guid", "world_id", "epoch", "version", "online")
 KINDS = ("sessions", "applied", "places", "stored", "balances")
@@ -48,6 +50,10 @@ VALUES = ROW_COLUMNS[2:-1]
 """What changes when an item stays in its slot."""
 INSERT = f"INSERT INTO character_inventory ({', '.join(ROW_COLUMNS)}) VALUES "
 _ROW = "(" + ",".join(["%d"] * (len(ROW_COLUMNS) - 1)) + ",NULLIF(%d,0))"
+CHANGED_COLUMNS = ", ".join(f"{name} BIGINT UNSIGNED" for name in ROW_COLUMNS[:-1])
+FEW_ROWS = 48
+"""Up to so many records that change are one statement, and are sent together with the ledger and
+the COMMIT."""
 IN_PLACE = (
     # These rows are known to be there. Should an item guid be a stranger's all the same, that
     # row is what the server would update: then entry, which takes no NULL, refuses it.
@@ -158,7 +164,9 @@ def changes(write: Write, now_s: int) -> list[str]:
         "DELETE FROM character_inventory",
         pairs_in(write.deleted.character_guid, write.deleted.slot),
     )
-    if len(write.updated.items):
+    if len(write.updated.items) > FEW_ROWS:
+        texts += _update(write.updated, write.changed_fields)
+    elif len(write.updated.items):
         texts.append(INSERT + _rows(write.updated) + IN_PLACE)
     if len(write.inserted.items):
         texts.append(INSERT + _rows(write.inserted))
@@ -171,7 +179,7 @@ def changes(write: Write, now_s: int) -> list[str]:
         texts.append(
             f"INSERT INTO applied_operation (operation_id, applied_at) VALUES ({values},{now_s})"
         )
-    balances, ledger = write.balances, write.ledger
+    balances = write.balances
     if len(balances.balance):
         rows = zip(*(column.tolist() for column in balances), strict=True)
         # Its key is the only one that there is.
@@ -180,12 +188,34 @@ def changes(write: Write, now_s: int) -> list[str]:
             + ",".join([f"({guid},{currency},{amount})" for guid, currency, amount in rows])
             + " ON DUPLICATE KEY UPDATE balance = VALUES(balance)"
         )
-    if ledger is not None and len(ledger.changes):
-        texts.append(_note(ledger, now_s))
     return texts
 
 
-def _note(ledger: LedgerRows, now_s: int) -> str:
+UPDATE = "UPDATE changed_item c STRAIGHT_JOIN character_inventory i "
+"""How the statement begins whose count of rows is to be looked at."""
+
+
+def _update(owned: OwnedItems, fields: tuple[str, ...]) -> list[str]:
+    """Overwrite these fields of rows that are known to be there: a third less work for the server
+    than as an upsert, mostly because what has not changed need not be read."""
+    names = "character_guid", "slot", *fields
+    columns = np.empty((len(owned.items), len(names)), np.uint64)
+    columns[:, 0] = owned.character_guid
+    for index, name in enumerate(names[1:], 1):
+        columns[:, index] = owned.items[name]
+    row = "(" + ",".join(["%d"] * len(names)) + ")"
+    values = ",".join([row] * len(columns)) % tuple(columns.ravel().tolist())
+    return [
+        # The table's engine knows no rollback: what is left of another transaction goes.
+        "DELETE FROM changed_item",
+        f"INSERT INTO changed_item ({', '.join(names)}) VALUES {values}",
+        UPDATE
+        + "ON i.character_guid = c.character_guid AND i.slot = c.slot SET "
+        + ", ".join(f"i.{name} = c.{name}" for name in fields),
+    ]
+
+
+def note(ledger: LedgerRows, now_s: int) -> str:
     """Rows of the ledger as an INSERT."""
     rows = zip(
         ledger.character_guid.tolist(),

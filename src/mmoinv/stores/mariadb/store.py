@@ -21,7 +21,7 @@ from mmoinv.stores.mariadb import bulk
 from mmoinv.stores.mariadb.errors import store_error
 from mmoinv.stores.server_store import Connect, ServerStore, driver_error
 from mmoinv.stores.settings import StoreSettings
-from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Write, check_written
 
 log = logging.getLogger("mmoinv.stores")
 
@@ -114,6 +114,7 @@ class MariadbStore(ServerStore):
                 statement_timeout_s=settings.statement_timeout_s,
                 # A realm that was stopped half-way does not hold its locks for ever.
                 idle_timeout_s=max(1, math.ceil(2 * settings.statement_timeout_s)),
+                columns=bulk.CHANGED_COLUMNS,
             ),
         )
         ((flush,),) = (await _run(raw, "SELECT @@global.innodb_flush_log_at_trx_commit"))[0]
@@ -144,11 +145,21 @@ class MariadbStore(ServerStore):
 
     async def _change(self, raw: Any, write: Write) -> None:
         self._left += bulk.changes(write, self._now_s)
+        self._updated = len(write.updated.items)
+        # Much is begun at once, and runs while the ledger's rows are made; a little goes with
+        # them, since another way to the server and back would be longer than that.
+        if len(write.updated.items) + len(write.inserted.items) > bulk.FEW_ROWS:
+            await self._flush(raw)
+
+    async def _note(self, raw: Any, rows: LedgerRows) -> None:
+        self._left.append(bulk.note(rows, self._now_s))
 
     async def _flush(self, raw: Any) -> None:
         if self._left:
             texts, self._left = self._left, []
-            await _run(raw, ";".join(texts))
+            for text, result in zip(texts, await _run(raw, ";".join(texts)), strict=True):
+                if text.startswith(bulk.UPDATE):
+                    check_written(result, self._updated)
 
     async def _commit(self, raw: Any) -> None:
         self._left.append("COMMIT")
@@ -160,14 +171,14 @@ class MariadbStore(ServerStore):
 
 
 async def _run(raw: Any, text: str) -> list[Any]:
-    """Run statements; the rows of each, none for those that give none."""
+    """Run statements; the rows of each, or how many rows a statement that gives none has found."""
     results = []
     async with raw.cursor() as cursor:
         await cursor.execute(text)
-        results.append(await cursor.fetchall() if cursor.description else ())
-        while await cursor.nextset():
-            results.append(await cursor.fetchall() if cursor.description else ())
-    return results
+        while True:
+            results.append(await cursor.fetchall() if cursor.description else cursor.rowcount)
+            if not await cursor.nextset():
+                return results
 
 
 def _tls(options: Any) -> ssl.SSLContext | None:

@@ -6,6 +6,7 @@ COPY, packed by numpy: no Python object a row. Knows the tables, not why they ch
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from mmoinv.stores.steps import (
     Sessions,
     U64Array,
     Write,
+    check_written,
 )
 from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
 from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
@@ -109,11 +111,17 @@ DELETE_SLOTS = (
     "DELETE FROM character_inventory i USING unnest($1::bigint[], $2::bigint[]) AS d (guid, slot) "
     "WHERE i.character_guid = d.guid AND i.slot = d.slot"
 )
-UPDATE_CHANGED = (
-    "UPDATE character_inventory i SET "
-    + ", ".join(f"{name} = c.{name}" for name in CHANGED_COLUMNS[2:])
-    + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot"
-)
+
+
+@lru_cache(maxsize=64)
+def update_changed(fields: tuple[str, ...]) -> str:
+    """Write these columns of the temporary table into their rows; how many there were."""
+    return (
+        "WITH written AS (UPDATE character_inventory i SET "
+        + ", ".join(f"{name} = c.{name}" for name in fields)
+        + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot "
+        "RETURNING 1) SELECT count(*) FROM written"
+    )
 
 
 def _arrays(columns: int, first: int = 1) -> str:
@@ -146,7 +154,7 @@ ALL = {
     "stored": STORED,
     "empty": EMPTY_CHARACTERS,
     "delete": DELETE_SLOTS,
-    "update": UPDATE_CHANGED,
+    "update": update_changed(CHANGED_COLUMNS[2:]),
     "finish few": FINISH_FEW,
     "balances": BALANCES,
 }
@@ -241,14 +249,12 @@ class Transaction:
         await self._raise(changes.committed_characters[~raised], 1)
         self._ahead = np.setdiff1d(self._ahead, changes.committed_characters)
         await self._set_balances(changes.balances)
-        if changes.ledger is not None:
-            await self._note(changes.ledger)
         updated, operations = changes.updated, changes.committed_operations.view(np.int64)
         if len(updated.items) <= FEW_ROWS and len(operations) <= FEW_ROWS:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
             await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
             return
-        await self._update(updated)
+        await self._update(updated, changes.changed_fields)
         await self._copy(
             "applied_operation",
             ("operation_id", "applied_at"),
@@ -265,8 +271,13 @@ class Transaction:
                 balances.balance.tolist(),
             )
 
-    async def _note(self, ledger: LedgerRows) -> None:
+    async def note(self, ledger: LedgerRows) -> None:
         """Add rows to the ledger."""
+        if len(ledger.changes) > FEW_ROWS:
+            await self._copy_bytes(
+                "inventory_ledger", LEDGER_COLUMNS, ledger_data(ledger, self._now_s)
+            )
+            return
         await self._raw.execute(
             NOTE_CHANGES,
             signed(ledger.character_guid),
@@ -289,8 +300,8 @@ class Transaction:
         if len(guids):
             await self._raw.execute(RAISE_VERSIONS, signed(guids), by)
 
-    async def _update(self, owned: OwnedItems) -> None:
-        """Overwrite records whose item stays in its slot."""
+    async def _update(self, owned: OwnedItems, fields: tuple[str, ...]) -> None:
+        """Overwrite these fields of records whose item stays in its slot."""
         if not len(owned.items):
             return
         if self._has_changed:
@@ -298,8 +309,9 @@ class Transaction:
         self._has_changed = True
         # Neighbours in the table one after the other.
         owned = owned.where(np.lexsort((owned.items["slot"], owned.character_guid.view(np.int64))))
-        await self._copy("changed_item", CHANGED_COLUMNS, *_columns(owned, CHANGED_COLUMNS))
-        await self._raw.fetch(UPDATE_CHANGED)
+        names = (*CHANGED_COLUMNS[:2], *fields)
+        await self._copy("changed_item", names, *_columns(owned, names))
+        check_written(await self._raw.fetchval(update_changed(fields)), len(owned.items))
 
     async def _insert(self, owned: OwnedItems) -> None:
         """Insert records; one without a guid has none, and its own shorter rows."""
@@ -322,11 +334,11 @@ class Transaction:
         widths = [8] * len(names)
         if table == "character_inventory":
             widths = [_WIDTHS[name] for name in names]
+        await self._copy_bytes(table, names, copy_data(columns, widths))
+
+    async def _copy_bytes(self, table: str, names: tuple[str, ...], data: bytes) -> None:
         await self._raw.copy_to_table(
-            table,
-            source=io.BytesIO(copy_data(columns, widths)),
-            columns=names,
-            format="binary",
+            table, source=io.BytesIO(data), columns=names, format="binary"
         )
 
 
@@ -392,3 +404,43 @@ def copy_data(columns: Sequence[I64Array], widths: Sequence[int]) -> bytes:
         rows[f"width {index}"] = width
         rows[f"value {index}"] = column
     return COPY_SIGNATURE + rows.tobytes() + COPY_END
+
+
+_LEDGER_HEAD = [
+    ("character_guid", ">i8"),
+    ("version", ">i8"),
+    ("operation_id", ">i8"),
+    ("committed_at", ">i8"),
+    ("world_id", ">i4"),
+    ("reason", ">i4"),
+]
+"""The columns of the ledger that have a width, in their order; the others are bytes."""
+
+
+def ledger_data(ledger: LedgerRows, now_s: int) -> bytes:
+    """Rows of the ledger in the binary format of COPY, in the order of `LEDGER_COLUMNS`."""
+    fields: list[tuple[str, str]] = [("fields", ">i2")]
+    for name, kind in _LEDGER_HEAD:
+        fields += [(f"width of {name}", ">i4"), (name, kind)]
+    heads = np.empty(len(ledger.changes), np.dtype([*fields, ("changes", ">i4")]))
+    heads["fields"] = len(LEDGER_COLUMNS)
+    for name, kind in _LEDGER_HEAD:
+        heads[f"width of {name}"] = int(kind[-1])
+    for name in ("character_guid", "version", "operation_id"):
+        heads[name] = getattr(ledger, name).view(np.int64)
+    heads["committed_at"] = now_s
+    heads["world_id"], heads["reason"] = ledger.world_id, ledger.reason
+    heads["changes"] = [len(changes) for changes in ledger.changes]
+    packed, size = heads.tobytes(), heads.itemsize
+    parts = [COPY_SIGNATURE]
+    for index, (changes, money, partners) in enumerate(
+        zip(ledger.changes, ledger.money, ledger.partners, strict=True)
+    ):
+        head = packed[index * size : (index + 1) * size]
+        parts += (head, changes, _field(money), _field(partners))
+    return b"".join([*parts, COPY_END])
+
+
+def _field(value: bytes | None) -> bytes:
+    """A field of COPY: NULL has the length -1."""
+    return b"\xff\xff\xff\xff" if value is None else len(value).to_bytes(4, "big") + value

@@ -14,7 +14,7 @@ from mmoinv.stores.postgresql import bulk
 from mmoinv.stores.postgresql.errors import store_error
 from mmoinv.stores.server_store import Connect, ServerStore, driver_error
 from mmoinv.stores.settings import StoreSettings
-from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Write
 
 log = logging.getLogger("mmoinv.stores")
 
@@ -98,6 +98,9 @@ class PostgresqlStore(ServerStore):
 
     async def _change(self, raw: Any, write: Write) -> None:
         await self._transaction.write(write)
+
+    async def _note(self, raw: Any, rows: LedgerRows) -> None:
+        await self._transaction.note(rows)
 
     async def _flush(self, raw: Any) -> None:
         await self._transaction.settle()

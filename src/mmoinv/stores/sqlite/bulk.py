@@ -338,8 +338,6 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
                 axis=1,
             ),
         )
-    if changes.ledger is not None:
-        note(connection, changes.ledger, now_s)
 
 
 def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None:

@@ -15,8 +15,8 @@ from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import Entry, LeaveEntry, LeaveOutcome, MintGuids, Outcome
 from mmoinv.stores.group import Joined, write_entries
 from mmoinv.stores.part import Rules
-from mmoinv.stores.sqlite.bulk import look, write
-from mmoinv.stores.steps import Look, Seen, Write
+from mmoinv.stores.sqlite.bulk import look, note, write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Write
 
 
 def write_group(
@@ -43,6 +43,9 @@ def write_group(
             reply = look(raw, step)
         elif isinstance(step, Write):
             write(raw, step, now_s)
+            reply = None
+        elif isinstance(step, LedgerRows):
+            note(raw, step, now_s)
             reply = None
         elif isinstance(step, LeaveEntry):
             reply = sessions.leave(connection, step)

@@ -24,6 +24,7 @@ from mmoinv.stores.entries import Entry, MintGuids, Outcome
 from mmoinv.stores.schema import Schema, State
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
+from mmoinv.stores.sqlite.checkpoints import Checkpoints
 from mmoinv.stores.sqlite.errors import store_error
 from mmoinv.stores.sqlite.group import write_group
 from mmoinv.stores.sqlite.schema import (
@@ -50,6 +51,7 @@ class SqliteStore(SqlStore):
         self._thread: ThreadPoolExecutor | None = None
         self._raw: sqlite3.Connection | None = None
         self._engine: Engine | None = None
+        self._checkpoints: Checkpoints | None = None
 
     @property
     def is_open(self) -> bool:
@@ -86,6 +88,7 @@ class SqliteStore(SqlStore):
         self._raw = raw
         # The same connection for both: what SQLAlchemy runs is in the transaction that is open.
         self._engine = engine_around(raw)
+        self._checkpoints = Checkpoints(self.path, raw, self.settings.lock_timeout_s)
 
     async def close(self) -> None:
         """Finish what runs, then close the file."""
@@ -96,6 +99,9 @@ class SqliteStore(SqlStore):
         thread.shutdown(wait=False)
 
     def _close(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+            self._checkpoints = None
         if self._raw is not None:
             self._raw.close()
             self._raw = self._engine = None
@@ -130,6 +136,8 @@ class SqliteStore(SqlStore):
                 with engine.connect() as connection:
                     result = work(connection)
                     raw.execute("COMMIT")
+                if self._checkpoints is not None:
+                    self._checkpoints.committed(raw.total_changes)
             except (DBAPIError, sqlite3.Error) as error:
                 raise store_error(error, self.path) from error
             finally:
