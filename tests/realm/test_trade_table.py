@@ -68,8 +68,9 @@ class TradeTable(RuleBasedStateMachine):
         self.table = Trades(
             lambda entry, answer: self.queue.append((entry, answer)),
             lambda guid: (self.links[guid], EPOCH),
-            RealmLimits(trade_s=100, trade_confirm_s=20),
+            RealmLimits(trade_s=100.0, trade_confirm_s=20.0),
         )
+        self.table.tick(self.now_s)
 
     # What worlds do
 
@@ -130,7 +131,7 @@ class TradeTable(RuleBasedStateMachine):
         for (trade, one), packet in list(self.halves.items()):
             if one == guid:
                 commits = packet.commits()
-                commits.operations["flags"] |= CommitFlags.REPEATED
+                commits.operations["flags"] |= np.uint8(CommitFlags.REPEATED)
                 again = packet._replace(half=codec.encode_commits(commits)[5:])
                 self.halves[trade, guid] = again
                 self.table.receive_confirm(self.links[guid], again)
@@ -201,7 +202,7 @@ class TradeTable(RuleBasedStateMachine):
                 packet = self.halves.pop((trade, guid))
                 if status in (Verdict.OVERLOADED, Verdict.DATABASE_UNAVAILABLE):
                     commits = packet.commits()
-                    commits.operations["flags"] |= CommitFlags.REPEATED
+                    commits.operations["flags"] |= np.uint8(CommitFlags.REPEATED)
                     again = packet._replace(half=codec.encode_commits(commits)[5:])
                     self.halves[trade, guid] = again
                     self.table.receive_confirm(link, again)
