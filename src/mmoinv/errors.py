@@ -227,7 +227,7 @@ class OperationPendingError(OperationError):
 
 
 class TradeError(MmoinvError):
-    """A trade with a character of another world is over, or cannot be as asked: nothing was changed.
+    """A trade with a character of another world is over, or cannot be as asked: nothing changed.
 
     ``reason`` is the number why it is over (`mmoinv.wire.TradeEnd`), None if it is not.
     """

@@ -38,8 +38,8 @@ class Setting(NamedTuple):
 class Draft:
     """`Contents` with changes written over them. ``contents`` itself is not changed.
 
-    ``is_dry`` drafts are never applied: new items in them have the guid 0. ``held`` are slots that a
-    trade holds: a draft that writes one of them ``touches_held`` and is not to be applied either.
+    ``is_dry`` drafts are never applied: new items in them have the guid 0. ``held`` are slots that
+    a trade holds: a draft that writes one of them ``touches_held`` and is not to be applied.
     """
 
     __slots__ = (
