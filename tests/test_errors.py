@@ -69,7 +69,7 @@ def test_every_error_is_named_and_described():
 
 def test_each_refusal_has_a_status_of_its_own():
     refusals = OperationRefusedError.__subclasses__()
-    assert sorted(one.status for one in refusals) == [2, 3, 4, 5, 8, 9, 10]
+    assert sorted(one.status for one in refusals) == [2, 3, 4, 5, 8, 9, 10, 11]
     assert all(issubclass(one, OperationRefusedError) for one in refusals)
     assert StaleSessionError("gone", 5, [7, 8]).character_guids == (7, 8)
 

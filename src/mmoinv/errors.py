@@ -17,9 +17,11 @@
     |   +-- OperationRefusedError       the realm refused it for good; nothing of it is saved
     |   |   +-- StaleSessionError, VersionConflictError, InvalidOperationError,
     |   |       NotConservedError, InsufficientFundsError, DuplicateItemGuidError,
-    |   |       RealmInternalError
+    |   |       RealmInternalError, TradeCancelledError
     |   +-- OperationPendingError       not answered: it may or may not be saved
     |   +-- OutboxWriteError            the outbox could not be written: it was not sent
+    |   +-- ItemLockedError             a commit touches what is in an open trade
+    +-- TradeError                      a trade between worlds cannot go on
     +-- LinkError                       there is no link to the realm
     |   +-- LinkBusyError               the bound on pending work is reached; nothing was taken
     |   +-- TlsError                    the two ends do not come to speak TLS with each other
@@ -212,6 +214,16 @@ class DuplicateItemGuidError(OperationRefusedError):
     status = 10
 
 
+class TradeCancelledError(OperationRefusedError):
+    """The trade did not come about (status 11); everybody has what they had."""
+
+    status = 11
+
+
+class ItemLockedError(OperationError):
+    """A commit touches a slot that an open trade with another world holds. Nothing was taken."""
+
+
 class OperationPendingError(OperationError):
     """The link went away before the answer: the operation may or may not be saved."""
 
@@ -219,6 +231,18 @@ class OperationPendingError(OperationError):
 class OutboxWriteError(OperationError):
     """The outbox on the disk could not be written, so the operation was not sent: nothing of it is
     saved, the changes stay dirty."""
+
+
+class TradeError(MmoinvError):
+    """A trade with a character of another world is over, or cannot be as asked: nothing changed.
+
+    ``reason`` is the number why it is over (`mmoinv.wire.TradeEnd`), None if it is not.
+    """
+
+    def __init__(self, message: str, trade_id: int = 0, reason: int | None = None) -> None:
+        super().__init__(message)
+        self.trade_id = trade_id
+        self.reason = reason
 
 
 # Links, stores, settings

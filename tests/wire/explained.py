@@ -10,7 +10,7 @@ from typing import Any
 
 from mmoinv import codec
 from mmoinv.records import WIRE_LAYOUTS, Batch
-from mmoinv.wire import packets
+from mmoinv.wire import packets, trades
 from mmoinv.wire.anatomy import PACKETS
 from mmoinv.wire.explain import ExplainedFrame
 from mmoinv.wire.opcodes import Opcode
@@ -160,6 +160,19 @@ def decoded(frame: ExplainedFrame, data: bytes, layout: str) -> dict[str, dict[s
             top |= {"currencies": len(one.currencies), "game's own": one.opaque}
             balances = currencies_of(one.currencies, "balance")
             return {"": top} | records_of(one.items) | balances
+        case "TradeOffer":
+            offer = trades.TradeOffer.decode(body)
+            names = [name.replace("_", " ") for name in offer._fields[:7]]
+            top = dict(zip(names, offer[:7], strict=True))
+            top |= {"records": len(offer.items), "encoding": body[37]}
+            top |= {"currencies": len(offer.currencies)}
+            amounts = currencies_of(offer.currencies, "amount")
+            return {"": top} | records_of(offer.items) | amounts
+        case "TradeConfirm":
+            confirm = trades.TradeConfirm.decode(body)
+            names = [name.replace("_", " ") for name in confirm._fields[:5]]
+            found = decoded_commit(confirm.half)
+            return found | {"": dict(zip(names, confirm[:5], strict=True)) | found[""]}
     control: Any = packet.decode(body)
     # SCRAM's messages are written with hyphens.
     names = [

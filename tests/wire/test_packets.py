@@ -66,7 +66,8 @@ def test_golden_bytes_of_a_join():
 
 def test_no_golden_bytes_without_a_packet():
     logons = {f"logon of dialect {dialect}" for dialect in range(4)}
-    assert GOLDEN.keys() == {*EXAMPLES, "PlayerCharacterJoin"} | logons
+    trades = {"TradeOffer", "TradeConfirm", "TradeCancel"}
+    assert GOLDEN.keys() == {*EXAMPLES, "PlayerCharacterJoin"} | logons | trades
 
 
 def test_bytes_by_hand():

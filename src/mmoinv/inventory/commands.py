@@ -5,6 +5,7 @@ has touched the slots that it wrote.
 """
 
 from collections.abc import Callable
+from functools import partial
 from operator import index
 from time import perf_counter
 from typing import Protocol
@@ -69,7 +70,7 @@ class InventoryCommand:
 
     def validate(self) -> Failure:
         """Why it would be refused now; OKAY, which is false, if it would not."""
-        return self._plan(self._inventory.draft(is_dry=True))
+        return _planned(self._plan, self._inventory.draft(is_dry=True))
 
     def execute(self) -> InventoryResult[Changes]:
         """Do it: the changes, slot by slot, or why it was refused.
@@ -83,7 +84,7 @@ class InventoryCommand:
         log = inventory.log
         began_s = perf_counter() if log.is_on else 0.0
         draft = inventory.draft()
-        failure = self._plan(draft)
+        failure = _planned(self._plan, draft)
         changes: Changes = ()
         if not failure:
             changes = draft.changes()
@@ -118,7 +119,7 @@ class InventoryCommand:
             and inventory.buyback == self._after
             and all(inventory.get(change.slot) == change.after for change in self._changes)
         ):
-            failure = moves.take_back(draft, self._changes)
+            failure = _planned(partial(moves.take_back, changes=self._changes), draft)
         changes: Changes = ()
         if not failure:
             changes = draft.changes()
@@ -227,3 +228,11 @@ class InventoryCommands:
 
 def _place(slot: int | None) -> int | None:
     return None if slot is None else index(slot)
+
+
+def _planned(plan: Plan, draft: Draft) -> Failure:
+    """What comes of a plan; it may not touch what a trade holds."""
+    failure = plan(draft)
+    if not failure and draft.touches_held:
+        return Failure.ITEM_LOCKED
+    return failure

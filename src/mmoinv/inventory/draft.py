@@ -5,7 +5,7 @@ happened; if not, the draft's changes are applied in one go. Rules read drafts, 
 the steps before them did. Knows no rule.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import NamedTuple
 
 from mmoinv.inventory.catalog import ItemCatalog
@@ -38,18 +38,35 @@ class Setting(NamedTuple):
 class Draft:
     """`Contents` with changes written over them. ``contents`` itself is not changed.
 
-    ``is_dry`` drafts are never applied: new items in them have the guid 0.
+    ``is_dry`` drafts are never applied: new items in them have the guid 0. ``held`` are slots that
+    a trade holds: a draft that writes one of them ``touches_held`` and is not to be applied.
     """
 
-    __slots__ = ("_base", "_counts", "_written", "buyback", "is_dry", "setting")
+    __slots__ = (
+        "_base",
+        "_counts",
+        "_written",
+        "buyback",
+        "held",
+        "is_dry",
+        "setting",
+        "touches_held",
+    )
 
     def __init__(
-        self, contents: Contents, setting: Setting, buyback: Buyback = (), is_dry: bool = False
+        self,
+        contents: Contents,
+        setting: Setting,
+        buyback: Buyback = (),
+        is_dry: bool = False,
+        held: Container[int] = (),
     ) -> None:
         self.setting = setting
         self.buyback = buyback
         """What was sold, oldest first."""
         self.is_dry = is_dry
+        self.held = held
+        self.touches_held = False
         self._base = contents
         self._written: dict[int, InventoryItemData | None] = {}
         self._counts: dict[int, int] = {}
@@ -71,10 +88,11 @@ class Draft:
         return self._base.count_of(entry) + self._counts.get(entry, 0)
 
     def first_empty(self, slots: Iterable[int]) -> int | None:
-        """The first of some slots that would be empty."""
-        written, items = self._written, self._base.items
+        """The first of some slots that would be empty, and that no trade holds."""
+        written, items, held = self._written, self._base.items, self.held
         for slot in slots:
-            if (written[slot] if slot in written else items.get(slot)) is None:
+            there = written[slot] if slot in written else items.get(slot)
+            if there is None and slot not in held:
                 return slot
         return None
 
@@ -126,6 +144,8 @@ class Draft:
         if item is not None:
             counts[item.entry] = counts.get(item.entry, 0) + item.stack_count
         self._written[slot] = item
+        if slot in self.held:
+            self.touches_held = True
 
     # The outcome
 

@@ -63,7 +63,7 @@ def find_available_slots(draft: Draft, template: ItemTemplate, amount: int) -> S
         for slot in slots:
             if len(empty) >= needed:
                 break
-            if draft.get(slot) is None:
+            if draft.get(slot) is None and slot not in draft.held:
                 empty.append(slot)
     return SlotAvailability(tuple(partial), room, tuple(empty), template.max_stack)
 
@@ -95,7 +95,11 @@ def can_merge(one: InventoryItemData, other: InventoryItemData) -> bool:
 
 def count_free_slots(draft: Draft, template: ItemTemplate | None = None) -> int:
     """Empty carried slots that an item of ``template`` may go to. Equipment is not among them."""
-    return sum(draft.get(slot) is None for slots in ranges_for(draft, template) for slot in slots)
+    return sum(
+        draft.get(slot) is None and slot not in draft.held
+        for slots in ranges_for(draft, template)
+        for slot in slots
+    )
 
 
 def find_empty_bank_slot(draft: Draft) -> int | None:

@@ -183,6 +183,7 @@ def sort(draft: Draft) -> Failure:
     slots = [slot for places in carried_ranges(draft) for slot in places]
     loose = [item for item in draft.items_in(slots) if not lock_failure(item)]
     locked = {item.slot for item in draft.items_in(slots) if lock_failure(item)}
+    locked |= {slot for slot in slots if slot in draft.held}
     for item in loose:
         draft.remove(item.slot)
     places = (slot for slot in slots if slot not in locked)

@@ -49,6 +49,12 @@ class RealmLimits:
     """Operations of one link without an answer; what comes beyond is answered 6, overloaded."""
     close_timeout_s: float = 5.0
     """How long a link may take to accept its last answers when the realm stops."""
+    max_link_trades: int = 1024
+    """Open trades of one world with characters of other worlds."""
+    trade_s: float = 600.0
+    """How long such a trade may be open."""
+    trade_confirm_s: float = 60.0
+    """How long one side may have confirmed and the other one not: its saves wait so long."""
     keep_operations_s: float = 30 * 86400.0
     """How long it is remembered that an operation was applied: for so long a world may send it
     again and it is not applied twice."""

@@ -12,6 +12,7 @@ from mmoinv.realm.logons import Logons
 from mmoinv.realm.seldom import Seldom
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import Tally
+from mmoinv.realm.trades import Trades
 from mmoinv.stores import Store
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class RealmParts:
     store: Store
     writer: GroupCommit
     sessions: Sessions
+    trades: Trades
     mint: NumberMint
     tally: Tally
     limits: RealmLimits

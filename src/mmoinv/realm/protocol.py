@@ -7,7 +7,7 @@ neither what a commit means nor how it is stored.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +36,11 @@ from mmoinv.wire import (
     PlayerCharacterJoin,
     RealmEvent,
     RealmLink,
+    TradeCancel,
+    TradeCancelled,
+    TradeConfirmed,
+    TradeOffer,
+    TradeOffered,
     with_retry_hint,
 )
 
@@ -127,7 +132,7 @@ class WorldServerLink(asyncio.Protocol):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         self._transport = None
-        self._parts.sessions.link_lost(self)
+        self._holds_nothing()
         self.lost.set()
 
     # What the realm calls
@@ -144,7 +149,7 @@ class WorldServerLink(asyncio.Protocol):
             return
         if reason:
             log.info("%s: closed, %s", self, reason)
-        self._parts.sessions.link_lost(self)
+        self._holds_nothing()
         self._flush()
         self._transport.close()
         self._abort_timer = asyncio.get_running_loop().call_later(
@@ -155,6 +160,28 @@ class WorldServerLink(asyncio.Protocol):
         """Close at once; what was not sent yet is lost."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _holds_nothing(self) -> None:
+        self._parts.trades.link_lost(self)
+        self._parts.sessions.link_lost(self)
+
+    # What the trades call
+
+    def send_trade_offer(self, offer: TradeOffer) -> None:
+        self._link.send_bytes(offer.encode())
+        self._flush_soon()
+
+    def send_trade_cancel(self, cancel: TradeCancel) -> None:
+        self._link.send_bytes(cancel._replace(message=cancel.message[:MAX_MESSAGE]).encode())
+        self._flush_soon()
+
+    def answer_half(
+        self, trade_id: int, status: int, versions: Sequence[tuple[int, int]], message: str
+    ) -> None:
+        self._link.send_bytes(
+            codec.encode_commit_inventory_result(trade_id, status, versions, message[:MAX_MESSAGE])
+        )
+        self._flush_soon()
 
     # What the sessions call
 
@@ -211,6 +238,12 @@ class WorldServerLink(asyncio.Protocol):
                 self._request_join(event)
             case CharacterLeft():
                 self._parts.sessions.character_left(self, event.character_guid, event.session_epoch)
+            case TradeOffered(offer):
+                self._parts.trades.receive_offer(self, offer)
+            case TradeConfirmed(confirm):
+                self._parts.trades.receive_confirm(self, confirm)
+            case TradeCancelled(cancel):
+                self._parts.trades.receive_cancel(self, cancel)
             case LogonRequested():
                 self._start(self._look_up(event))
             case LogonProved():

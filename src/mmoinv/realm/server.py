@@ -21,6 +21,7 @@ from mmoinv.realm.protocol import WorldServerLink
 from mmoinv.realm.retention import forget_old_ledger, forget_old_operations
 from mmoinv.realm.sessions import Sessions
 from mmoinv.realm.statistics import RealmStatistics, Tally
+from mmoinv.realm.trades import Trades
 from mmoinv.realm.worlds import add_world
 from mmoinv.stores import Store, StoreSettings, store_for
 from mmoinv.tls import TlsTransport
@@ -114,7 +115,11 @@ class RealmServer:
             mint = NumberMint(await self._store.next_node_epoch())
             writer = GroupCommit(self._store, mint, self._limits, self._tally)
             sessions = Sessions(writer.submit, self._limits.leave_timeout_s)
-            parts = RealmParts(self._store, writer, sessions, mint, self._tally, self._limits)
+            trades = Trades(writer.submit, sessions.holder, self._limits)
+            sessions.on_gone = trades.character_gone
+            parts = RealmParts(
+                self._store, writer, sessions, trades, mint, self._tally, self._limits
+            )
             self._server = await self._listen(parts)
         except BaseException:
             await self._store.close()
@@ -161,6 +166,7 @@ class RealmServer:
             if self._certificate is not None:
                 self._certificate.look()
             now_s = asyncio.get_running_loop().time()
+            parts.trades.tick(now_s)
             for link in list(parts.links):
                 try:
                     link.tick(now_s)
@@ -178,6 +184,7 @@ class RealmServer:
         assert self._server is not None
         parts.closing = True
         self._server.close()
+        parts.trades.close()
         parts.sessions.close()
         await parts.writer.close()
         # The last answers are written in the loop's next turn.

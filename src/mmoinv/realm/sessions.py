@@ -47,6 +47,10 @@ class HeldEpochs:
         self._epochs.pop(character_guid, None)
         self._sorted = None
 
+    def epoch_of(self, character_guid: int) -> int:
+        """The epoch of one character, 0 if the link does not hold it."""
+        return self._epochs.get(character_guid, 0)
+
     def of(self, character_guids: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
         """The epoch for each guid, 0 where the link holds none."""
         if self._sorted is None:
@@ -112,9 +116,15 @@ class Sessions:
         self._held: dict[int, _Held] = {}
         self._wishes: dict[int, deque[_Wish]] = {}
         self._closing = False
+        self.on_gone: Callable[[int], object] = lambda character_guid: None
+        """Told of each character that a link holds no longer, or under another epoch."""
 
     def __len__(self) -> int:
         return len(self._held)
+
+    def holder(self, character_guid: int) -> tuple[Holder, int] | None:
+        """The link that holds a character, and the epoch."""
+        return self._held.get(character_guid)
 
     def request_join(self, link: Holder, character_guid: int, session_epoch: int) -> None:
         """A link wants a character; it is answered by `Holder.answer_join`, once."""
@@ -193,6 +203,8 @@ class Sessions:
             before = self._held.pop(guid, None)
             if before is not None:
                 before.link.held.drop(guid)
+                if before != (wish.link, result.epoch):
+                    self.on_gone(guid)
         if not wish.is_lost and wish.link.answer_join(guid, result):
             assert isinstance(result, JoinOutcome)
             self._held[guid] = _Held(wish.link, result.epoch)
@@ -211,6 +223,7 @@ class Sessions:
         held = self._held.pop(character_guid, None)
         if held is not None:
             held.link.held.drop(character_guid)
+            self.on_gone(character_guid)
         wishes = self._wishes.get(character_guid)
         if wishes and wishes[0].timer is not None:
             self._fence(wishes[0])

@@ -33,6 +33,8 @@ class Verdict(IntEnum):
     INTERNAL = 8
     INSUFFICIENT_FUNDS = 9
     DUPLICATE_ITEM_GUID = 10
+    CANCELLED = 11
+    """A trade that did not come about: only the realm says so, no store does."""
 
 
 class CommitEntry(NamedTuple):
@@ -40,12 +42,14 @@ class CommitEntry(NamedTuple):
 
     Operations of protocol 3 (kinds SAVE and DELETE) must have an operation id that is unique
     for ever and the session epoch that the link holds; their records have no item guid, and
-    item_flags only if ``carries_flags``.
+    item_flags only if ``carries_flags``. ``participant_worlds``: for a trade, whose characters are
+    of two worlds, the world of each participant; else all are of ``world_id``.
     """
 
     world_id: int
     commits: Commits
     carries_flags: bool = True
+    participant_worlds: tuple[int, ...] = ()
 
 
 class JoinEntry(NamedTuple):

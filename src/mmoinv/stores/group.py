@@ -60,7 +60,8 @@ class Stage:
         counts = [len(entry.commits.operations) for entry in entries]
         self.commits: Commits = join_commits([entry.commits for entry in entries])
         self.world_ids: npt.NDArray[np.int64] = np.repeat(
-            np.array([entry.world_id for entry in entries], np.int64), counts
+            np.array([entry.world_id for entry in entries], np.int64),
+            [len(entry.commits.participants) for entry in entries],
         )
         self.carries_flags: Mask = np.repeat(
             np.array([entry.carries_flags for entry in entries], np.bool_), counts
@@ -70,6 +71,11 @@ class Stage:
         self.messages: dict[int, str] = {}
         self._counts = counts
         self._participant_counts = [len(entry.commits.participants) for entry in entries]
+        first = 0
+        for entry, count in zip(entries, self._participant_counts, strict=True):
+            if entry.participant_worlds:
+                self.world_ids[first : first + count] = entry.participant_worlds
+            first += count
 
     def outcomes(self) -> list[CommitOutcome]:
         """One outcome an entry, in order."""
@@ -194,9 +200,11 @@ def _write_part(
 ) -> Steps:
     """Operations ``start`` to ``stop``; each character and operation id is in one of them only."""
     whole = start == 0 and stop == len(stage.commits.operations)
+    first = int(stage.commits.operations["first_participant"][start])
+    behind = first + int(stage.commits.operations["participant_count"][start:stop].sum())
     part = Part(
         stage.commits if whole else stage.commits.between(start, stop),
-        stage.world_ids[start:stop],
+        stage.world_ids[first:behind],
         stage.carries_flags[start:stop],
         stage.committed,
         stage.rules,
@@ -232,7 +240,6 @@ def _write_part(
         if stage.rules.keeps_ledger:
             yield part.note()
     stage.statuses[start:stop] = part.statuses
-    first = int(stage.commits.operations["first_participant"][start])
-    stage.versions[first : first + len(part.versions)] = part.versions
+    stage.versions[first:behind] = part.versions
     for index, message in part.messages().items():
         stage.messages[start + index] = message

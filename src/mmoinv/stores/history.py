@@ -57,7 +57,7 @@ def ledger_rows(
         participants["character_guid"][rows],
         part.versions[rows],
         operations["operation_id"][operation],
-        part.world_ids[operation],
+        part.world_ids[rows],
         operations["reason"][operation],
         changes,
         _money(part, rows),

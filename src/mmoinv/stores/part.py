@@ -69,7 +69,7 @@ class Part:
         committed: CommittedInventories,
         rules: Rules,
     ) -> None:
-        """``world_ids`` and ``carries_flags`` have one value an operation."""
+        """``world_ids`` has one value a participant, ``carries_flags`` one an operation."""
         self.commits = commits
         self.committed = committed
         self.rules = rules
@@ -195,7 +195,7 @@ class Part:
             row = np.maximum(row, 0)
             self.versions = np.where(known, sessions.version[row], 0).astype(np.uint64)
             stale |= sessions.epoch[row] != participants["session_epoch"]
-            stale |= sessions.world_id[row] != self.world_ids[self.operation_of]
+            stale |= sessions.world_id[row] != self.world_ids
             stale |= ~sessions.online[row]
         conflict = (self.versions != participants["expected_version"]) & self.is_commit[
             self.operation_of

@@ -21,11 +21,21 @@ from mmoinv.wire.events import (
     OperationAnswered,
     OperationResultReceived,
     RealmEvent,
+    TradeCancelled,
+    TradeConfirmed,
+    TradeOffered,
     WorldEvent,
 )
 from mmoinv.wire.link import LinkState
 from mmoinv.wire.logon import check_world_name, make_verifier
-from mmoinv.wire.opcodes import CommitStatus, JoinFailure, LeaveReason, LogonStatus, Opcode
+from mmoinv.wire.opcodes import (
+    CommitStatus,
+    JoinFailure,
+    LeaveReason,
+    LogonStatus,
+    Opcode,
+    TradeEnd,
+)
 from mmoinv.wire.packets import PlayerCharacterJoin
 from mmoinv.wire.pending import (
     OperationState,
@@ -35,6 +45,7 @@ from mmoinv.wire.pending import (
 )
 from mmoinv.wire.realm_link import RealmLink
 from mmoinv.wire.retry_hint import retry_hint_s, with_retry_hint
+from mmoinv.wire.trades import TradeCancel, TradeConfirm, TradeOffer
 from mmoinv.wire.world_link import WorldLink
 
 __all__ = [
@@ -67,6 +78,13 @@ __all__ = [
     "RealmEvent",
     "RealmLink",
     "ShortOperationIds",
+    "TradeCancel",
+    "TradeCancelled",
+    "TradeConfirm",
+    "TradeConfirmed",
+    "TradeEnd",
+    "TradeOffer",
+    "TradeOffered",
     "WorldEvent",
     "WorldLink",
     "check_world_name",

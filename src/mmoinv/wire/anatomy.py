@@ -11,9 +11,16 @@ from typing import Any, NamedTuple
 from mmoinv import codec
 from mmoinv.commits import CommitFlags
 from mmoinv.records import EQUIPPED_BAG, MAX_BATCH_ITEMS, MAX_PARTICIPANTS, U32_MAX, is_buyback
-from mmoinv.wire import packets
+from mmoinv.wire import packets, trades
 from mmoinv.wire.dialects import DIALECTS, Dialect
-from mmoinv.wire.opcodes import CommitStatus, JoinFailure, LeaveReason, LogonStatus, Opcode
+from mmoinv.wire.opcodes import (
+    CommitStatus,
+    JoinFailure,
+    LeaveReason,
+    LogonStatus,
+    Opcode,
+    TradeEnd,
+)
 
 WORLD, REALM = "world", "realm"
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i64": 8}
@@ -128,6 +135,11 @@ def _leave_reason(number: int) -> str:
     return LeaveReason(number).name.lower() if known else UNDEFINED
 
 
+def _trade_end(number: int) -> str:
+    known = number in TradeEnd.__members__.values()
+    return TradeEnd(number).sentence if known else UNDEFINED
+
+
 def _dialect(number: int) -> str:
     if number >= len(DIALECTS):
         return UNDEFINED
@@ -160,6 +172,54 @@ _CURRENCIES = Number("currencies", "u8")
 
 def _money(amount: str) -> Each:
     return Each("currencies", "currency", (Number("id", "u16"), Number(amount, "i64")))
+
+
+_OPERATION: tuple[Part, ...] = (
+    _ID,
+    Number("reason", "u8"),
+    Number("flags", "u8", _flags),
+    _PARTICIPANTS,
+    Each(
+        "participants",
+        "participant",
+        (
+            _GUID,
+            _EPOCH,
+            Number("expected version", "u64"),
+            Number("deletes", "u16", limit=MAX_BATCH_ITEMS),
+            _CURRENCIES,
+            Items(),
+            Each("deletes", "deleted slot", (Number("slot", "u16", place_of),)),
+            _money("change"),
+        ),
+    ),
+)
+_TRADE = Number("trade id", "u64", minted)
+_OFFER = Packet(
+    "TradeOffer",
+    (
+        _TRADE,
+        Number("from guid", "u64", hex),
+        Number("from epoch", "u32"),
+        Number("to guid", "u64", hex),
+        Number("to epoch", "u32"),
+        Number("revision", "u16"),
+        Number("confirmed", "u8", one_of("no", "yes")),
+        Items(),
+        _CURRENCIES,
+        _money("amount"),
+    ),
+    trades.TradeOffer.decode,
+)
+_CANCEL = Packet(
+    "TradeCancel",
+    (_TRADE, _GUID, Number("reason", "u8", _trade_end), Text("message", "u16")),
+    trades.TradeCancel.decode,
+)
+
+
+def _confirmed(body: bytes) -> object:
+    return codec.decode_commit_inventory(trades.TradeConfirm.decode(body).half)
 
 
 _RESULT = Packet(
@@ -242,26 +302,7 @@ PACKETS: dict[tuple[int, str], Packet] = {
     ),
     (Opcode.COMMIT_INVENTORY, WORLD): Packet(
         "CommitInventory",
-        (
-            _ID,
-            Number("reason", "u8"),
-            Number("flags", "u8", _flags),
-            _PARTICIPANTS,
-            Each(
-                "participants",
-                "participant",
-                (
-                    _GUID,
-                    _EPOCH,
-                    Number("expected version", "u64"),
-                    Number("deletes", "u16", limit=MAX_BATCH_ITEMS),
-                    _CURRENCIES,
-                    Items(),
-                    Each("deletes", "deleted slot", (Number("slot", "u16", place_of),)),
-                    _money("change"),
-                ),
-            ),
-        ),
+        _OPERATION,
         codec.decode_commit_inventory,
     ),
     (Opcode.COMMIT_INVENTORY, REALM): Packet(
@@ -275,6 +316,22 @@ PACKETS: dict[tuple[int, str], Packet] = {
         ),
         codec.decode_commit_inventory_result,
     ),
+    (Opcode.TRADE_OFFER, WORLD): _OFFER,
+    (Opcode.TRADE_OFFER, REALM): _OFFER,
+    (Opcode.TRADE_CONFIRM, WORLD): Packet(
+        "TradeConfirm",
+        (
+            _TRADE,
+            Number("to guid", "u64", hex),
+            Number("to epoch", "u32"),
+            Number("revision", "u16"),
+            Number("to revision", "u16"),
+            *_OPERATION,
+        ),
+        _confirmed,
+    ),
+    (Opcode.TRADE_CANCEL, WORLD): _CANCEL,
+    (Opcode.TRADE_CANCEL, REALM): _CANCEL,
     (Opcode.SAVE_INVENTORY_ITEMS, WORLD): Packet(
         "SaveInventoryItems", (_GUID, _SHORT_ID, Records()), codec.decode_save_inventory_items
     ),
@@ -303,4 +360,16 @@ def is_spoken(dialect: Dialect, opcode: int, sender: str) -> bool:
     results = {one.result_opcode for one in DIALECTS}
     if opcode in results and sender == REALM:
         return opcode == dialect.result_opcode
-    return opcode != Opcode.COMMIT_INVENTORY or dialect.layout is None
+    ours = (
+        Opcode.COMMIT_INVENTORY,
+        Opcode.TRADE_OFFER,
+        Opcode.TRADE_CONFIRM,
+        Opcode.TRADE_CANCEL,
+    )
+    return opcode not in ours or dialect.layout is None
+
+
+def is_anyones(opcode: int) -> bool:
+    """Whether it is the same packet in both directions."""
+    packet = PACKETS.get((opcode, WORLD))
+    return packet is not None and packet is PACKETS.get((opcode, REALM))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from mmoinv.commits import Commits
 from mmoinv.wire.packets import PlayerCharacterJoin
+from mmoinv.wire.trades import TradeCancel, TradeConfirm, TradeOffer
 
 
 class LinkBroken(NamedTuple):
@@ -56,6 +57,27 @@ class CommitsReceived(NamedTuple):
     """Operations as arrays, in the order in which they came."""
 
     commits: Commits
+
+
+class TradeConfirmed(NamedTuple):
+    """A world sends its half of a trade."""
+
+    confirm: TradeConfirm
+
+
+# At both ends
+
+
+class TradeOffered(NamedTuple):
+    """What one side of a trade gives."""
+
+    offer: TradeOffer
+
+
+class TradeCancelled(NamedTuple):
+    """A trade is over."""
+
+    cancel: TradeCancel
 
 
 # At the world
@@ -122,6 +144,9 @@ RealmEvent = (
     | JoinRequested
     | CharacterLeft
     | CommitsReceived
+    | TradeOffered
+    | TradeConfirmed
+    | TradeCancelled
     | LinkBroken
 )
 WorldEvent = (
@@ -132,5 +157,7 @@ WorldEvent = (
     | LeaveRequested
     | OperationAnswered
     | OperationResultReceived
+    | TradeOffered
+    | TradeCancelled
     | LinkBroken
 )

@@ -36,6 +36,7 @@ from mmoinv.wire.anatomy import (
     Part,
     Records,
     Text,
+    is_anyones,
     is_spoken,
     one_of,
 )
@@ -110,7 +111,7 @@ def explain(data: bytes, dialect: int | None = None, sender: str = "") -> list[E
 
 def _explained(data: bytes, base: int, dialect: Dialect | None, sender: str) -> ExplainedFrame:
     senders = [one for code, one in PACKETS if code == data[0]]
-    if data[0] == Opcode.PING:
+    if is_anyones(data[0]):
         frame = _read(data, base, dialect, senders[0])
         frame.sender = sender
         return frame

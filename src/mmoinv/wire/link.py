@@ -152,6 +152,12 @@ class Link(Generic[Event]):
             raise FramingError(f"opcode 0x{opcode:02X} is out of place while {self.state.value}")
         getattr(self, method)(body)
 
+    def _speaks_trades(self) -> bool:
+        """Whether trades are packets of the dialect; elsewhere they are skipped and counted."""
+        speaks = self.dialect.protocol == 4
+        self.skipped_packets += not speaks
+        return speaks
+
     # Bytes out
 
     def data_to_send(self) -> bytes:

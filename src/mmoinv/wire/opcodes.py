@@ -22,6 +22,9 @@ class Opcode(IntEnum):
     REQUEST_CHARACTER_JOIN = 0x81
     PING = 0x82
     PLAYER_CHARACTER_JOIN_FAILED = 0x84
+    TRADE_OFFER = 0x85
+    TRADE_CONFIRM = 0x86
+    TRADE_CANCEL = 0x87
 
 
 class CommitStatus(IntEnum):
@@ -38,6 +41,7 @@ class CommitStatus(IntEnum):
     INTERNAL = 8
     INSUFFICIENT_FUNDS = 9
     DUPLICATE_ITEM_GUID = 10
+    CANCELLED = 11
 
     @property
     def is_success(self) -> bool:
@@ -67,6 +71,7 @@ _COMMIT_SENTENCES = {
     CommitStatus.INTERNAL: "the realm could not process it, its log says why",
     CommitStatus.INSUFFICIENT_FUNDS: "a balance would have left its range",
     CommitStatus.DUPLICATE_ITEM_GUID: "an item of it exists already elsewhere",
+    CommitStatus.CANCELLED: "the trade did not come about",
 }
 
 
@@ -132,3 +137,43 @@ class LeaveReason(IntEnum):
     TELEPORT = 1
     DISCONNECT = 2
     UNKNOWN = 3
+
+
+class TradeEnd(IntEnum):
+    """Why a trade is over without having come about."""
+
+    CANCELLED = 0
+    REFUSED = 1
+    NOT_FOUND = 2
+    BUSY = 3
+    LEFT = 4
+    LINK_LOST = 5
+    TIMED_OUT = 6
+    INVALID = 7
+    OVERLOADED = 8
+    REALM_STOPPING = 9
+    NO_ROOM = 10
+    SAME_WORLD = 11
+
+    @property
+    def sentence(self) -> str:
+        """The reason in words."""
+        return _TRADE_SENTENCES[self]
+
+
+_TRADE_SENTENCES = {
+    TradeEnd.CANCELLED: "one side has cancelled it",
+    TradeEnd.REFUSED: "the other one does not trade",
+    TradeEnd.NOT_FOUND: "the other character is not joined at this realm",
+    TradeEnd.BUSY: "one of them is trading already",
+    TradeEnd.LEFT: "one of them has left its world",
+    TradeEnd.LINK_LOST: "the link of one of the worlds was lost",
+    TradeEnd.TIMED_OUT: "it took too long",
+    TradeEnd.INVALID: "one side did not keep to the rules of a trade",
+    TradeEnd.OVERLOADED: "there are too many open trades; try again",
+    TradeEnd.REALM_STOPPING: "the realm is stopping",
+    TradeEnd.NO_ROOM: "there is no room for what one of them would get",
+    TradeEnd.SAME_WORLD: (
+        "both characters are in one world: commit their changes together, in one operation"
+    ),
+}

@@ -24,7 +24,8 @@ def frame(opcode: int, *parts: bytes) -> bytes:
     return struct.pack("<BI", opcode, len(body)) + body
 
 
-def _pack(packet: str, form: str, *values: int) -> bytes:
+def pack(packet: str, form: str, *values: int) -> bytes:
+    """Numbers of a packet; `RecordError` if one is out of its range."""
     try:
         return struct.pack(form, *values)
     except struct.error as error:
@@ -46,11 +47,12 @@ def _str8(name: str, text: str) -> bytes:
     return _text("<B", name, text, 0xFF)
 
 
-def _str16(name: str, text: str) -> bytes:
+def str16(name: str, text: str) -> bytes:
+    """Text behind its u16 length."""
     return _text("<H", name, text, 0xFFFF)
 
 
-class _Body:
+class Body:
     """A cursor over a control packet's body that never reads beyond it."""
 
     def __init__(self, packet: str, body: Any) -> None:
@@ -59,6 +61,7 @@ class _Body:
         self.offset = 0
 
     def take(self, size: int, name: str) -> bytes:
+        """The next bytes."""
         left = len(self.data) - self.offset
         if size > left:
             raise FramingError(
@@ -70,9 +73,11 @@ class _Body:
         return self.data[self.offset - size : self.offset]
 
     def unpack(self, form: str, name: str) -> tuple[Any, ...]:
+        """The next numbers."""
         return struct.unpack(form, self.take(struct.calcsize(form), name))
 
     def text(self, form: str, name: str) -> str:
+        """Text behind its length, a number of that form."""
         (size,) = self.unpack(form, name)
         start = self.offset
         try:
@@ -83,6 +88,7 @@ class _Body:
             ) from None
 
     def finish(self) -> None:
+        """The body ends here."""
         if self.offset != len(self.data):
             raise FramingError(
                 f"{self.packet} ends at byte {self.offset}, but "
@@ -104,15 +110,15 @@ class LogonChallenge(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_CHALLENGE,
-            _pack("LogonChallenge", "<BBQ", self.protocol, self.dialect, self.process_nonce),
+            pack("LogonChallenge", "<BBQ", self.protocol, self.dialect, self.process_nonce),
             _str8("world name", self.world_name),
-            _str16("client-first", self.client_first),
+            str16("client-first", self.client_first),
         )
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("LogonChallenge", body)
+        reader = Body("LogonChallenge", body)
         protocol, dialect, nonce = reader.unpack("<BBQ", "protocol, dialect and nonce")
         packet = cls(
             protocol,
@@ -135,14 +141,14 @@ class LogonChallengeAnswer(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_CHALLENGE,
-            _pack("LogonChallenge", "<B", self.status),
-            _str16("server-first", self.server_first),
+            pack("LogonChallenge", "<B", self.status),
+            str16("server-first", self.server_first),
         )
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("LogonChallenge", body)
+        reader = Body("LogonChallenge", body)
         (status,) = reader.unpack("<B", "status")
         packet = cls(status, reader.text("<H", "server-first"))
         reader.finish()
@@ -156,12 +162,12 @@ class LogonProof(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.LOGON_PROOF, _str16("client-final", self.client_final))
+        return frame(Opcode.LOGON_PROOF, str16("client-final", self.client_final))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("LogonProof", body)
+        reader = Body("LogonProof", body)
         packet = cls(reader.text("<H", "client-final"))
         reader.finish()
         return packet
@@ -180,15 +186,15 @@ class LogonProofAnswer(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.LOGON_PROOF,
-            _pack("LogonProof", "<B", self.status),
-            _str16("server-final", self.server_final),
-            _pack("LogonProof", "<IBB", self.node_epoch, self.protocol, self.dialect),
+            pack("LogonProof", "<B", self.status),
+            str16("server-final", self.server_final),
+            pack("LogonProof", "<IBB", self.node_epoch, self.protocol, self.dialect),
         )
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("LogonProof", body)
+        reader = Body("LogonProof", body)
         (status,) = reader.unpack("<B", "status")
         server_final = reader.text("<H", "server-final")
         packet = cls(
@@ -206,12 +212,12 @@ class RequestCharacterJoin(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.REQUEST_CHARACTER_JOIN, _pack("RequestCharacterJoin", "<QI", *self))
+        return frame(Opcode.REQUEST_CHARACTER_JOIN, pack("RequestCharacterJoin", "<QI", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("RequestCharacterJoin", body)
+        reader = Body("RequestCharacterJoin", body)
         packet = cls(*reader.unpack("<QI", "guid and epoch"))
         reader.finish()
         return packet
@@ -234,20 +240,20 @@ class PlayerCharacterJoin(NamedTuple):
             raise RecordError(f"balances must have dtype CURRENCY, not {self.currencies.dtype}")
         return frame(
             Opcode.PLAYER_CHARACTER_JOIN,
-            _pack(
+            pack(
                 "PlayerCharacterJoin", "<QIQ", self.character_guid, self.session_epoch, self.version
             ),
             codec.encode_batch(self.items),
-            _pack("PlayerCharacterJoin", "<B", len(self.currencies)),
+            pack("PlayerCharacterJoin", "<B", len(self.currencies)),
             self.currencies.tobytes(),
-            _pack("PlayerCharacterJoin", "<I", len(self.opaque)),
+            pack("PlayerCharacterJoin", "<I", len(self.opaque)),
             self.opaque,
         )
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("PlayerCharacterJoin", body)
+        reader = Body("PlayerCharacterJoin", body)
         guid, epoch, version = reader.unpack("<QIQ", "guid, epoch and version")
         items, reader.offset = codec.decode_batch(reader.data, reader.offset)
         (count,) = reader.unpack("<B", "currency count")
@@ -269,15 +275,15 @@ class PlayerCharacterJoinFailed(NamedTuple):
         """The whole frame."""
         return frame(
             Opcode.PLAYER_CHARACTER_JOIN_FAILED,
-            _pack("PlayerCharacterJoinFailed", "<QB", self.character_guid, self.reason),
+            pack("PlayerCharacterJoinFailed", "<QB", self.character_guid, self.reason),
             # Cut rather than refused: an answer must get through.
-            _str16("message", message_bytes(self.message).decode()),
+            str16("message", message_bytes(self.message).decode()),
         )
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("PlayerCharacterJoinFailed", body)
+        reader = Body("PlayerCharacterJoinFailed", body)
         guid, reason = reader.unpack("<QB", "guid and reason")
         packet = cls(guid, reason, reader.text("<H", "message"))
         reader.finish()
@@ -292,12 +298,12 @@ class PlayerCharacterLeave(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PLAYER_CHARACTER_LEAVE, _pack("PlayerCharacterLeave", "<QI", *self))
+        return frame(Opcode.PLAYER_CHARACTER_LEAVE, pack("PlayerCharacterLeave", "<QI", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("PlayerCharacterLeave", body)
+        reader = Body("PlayerCharacterLeave", body)
         packet = cls(*reader.unpack("<QI", "guid and epoch"))
         reader.finish()
         return packet
@@ -312,12 +318,12 @@ class PlayerCharacterLeft(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PLAYER_CHARACTER_LEFT, _pack("PlayerCharacterLeft", "<QIB", *self))
+        return frame(Opcode.PLAYER_CHARACTER_LEFT, pack("PlayerCharacterLeft", "<QIB", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("PlayerCharacterLeft", body)
+        reader = Body("PlayerCharacterLeft", body)
         packet = cls(*reader.unpack("<QIB", "guid, epoch and reason"))
         reader.finish()
         return packet
@@ -331,12 +337,12 @@ class Ping(NamedTuple):
 
     def encode(self) -> bytes:
         """The whole frame."""
-        return frame(Opcode.PING, _pack("Ping", "<BQ", *self))
+        return frame(Opcode.PING, pack("Ping", "<BQ", *self))
 
     @classmethod
     def decode(cls, body: Any) -> Self:
         """From the body."""
-        reader = _Body("Ping", body)
+        reader = Body("Ping", body)
         packet = cls(*reader.unpack("<BQ", "kind and token"))
         reader.finish()
         if packet.kind > 1:

@@ -18,6 +18,9 @@ from mmoinv.wire.events import (
     LogonProved,
     LogonRequested,
     RealmEvent,
+    TradeCancelled,
+    TradeConfirmed,
+    TradeOffered,
 )
 from mmoinv.wire.link import Link, LinkState
 from mmoinv.wire.logon import RealmLogon, check_world_name
@@ -33,6 +36,7 @@ from mmoinv.wire.packets import (
     PlayerCharacterLeft,
     RequestCharacterJoin,
 )
+from mmoinv.wire.trades import TradeCancel, TradeConfirm, TradeOffer
 
 _RUNS = {
     3: frozenset({Opcode.SAVE_INVENTORY_ITEMS, Opcode.DELETE_INVENTORY_ITEMS}),
@@ -58,6 +62,9 @@ class RealmLink(Link[RealmEvent]):
         LinkState.OPEN: {
             Opcode.REQUEST_CHARACTER_JOIN: "_receive_join_request",
             Opcode.PLAYER_CHARACTER_LEFT: "_receive_left",
+            Opcode.TRADE_OFFER: "_receive_trade_offer",
+            Opcode.TRADE_CONFIRM: "_receive_trade_confirm",
+            Opcode.TRADE_CANCEL: "_receive_trade_cancel",
             Opcode.PING: "_receive_ping",
         },
     }
@@ -186,3 +193,17 @@ class RealmLink(Link[RealmEvent]):
     def send_leave(self, character_guid: int, session_epoch: int) -> None:
         """Another world wants the character: ask this one to leave."""
         self.send_bytes(PlayerCharacterLeave(character_guid, session_epoch).encode())
+
+    # Trades, on protocol 4 only
+
+    def _receive_trade_offer(self, body: Any) -> None:
+        if self._speaks_trades():
+            self._events.append(TradeOffered(TradeOffer.decode(body)))
+
+    def _receive_trade_confirm(self, body: Any) -> None:
+        if self._speaks_trades():
+            self._events.append(TradeConfirmed(TradeConfirm.decode(body)))
+
+    def _receive_trade_cancel(self, body: Any) -> None:
+        if self._speaks_trades():
+            self._events.append(TradeCancelled(TradeCancel.decode(body)))

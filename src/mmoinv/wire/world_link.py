@@ -17,6 +17,8 @@ from mmoinv.wire.events import (
     LogonRefused,
     OperationAnswered,
     OperationResultReceived,
+    TradeCancelled,
+    TradeOffered,
     WorldEvent,
 )
 from mmoinv.wire.link import Link, LinkState
@@ -33,6 +35,7 @@ from mmoinv.wire.packets import (
     PlayerCharacterLeft,
     RequestCharacterJoin,
 )
+from mmoinv.wire.trades import TradeCancel, TradeOffer
 
 
 class WorldLink(Link[WorldEvent]):
@@ -52,6 +55,8 @@ class WorldLink(Link[WorldEvent]):
             Opcode.PLAYER_CHARACTER_JOIN: "_receive_join",
             Opcode.PLAYER_CHARACTER_JOIN_FAILED: "_receive_join_failed",
             Opcode.PLAYER_CHARACTER_LEAVE: "_receive_leave",
+            Opcode.TRADE_OFFER: "_receive_trade_offer",
+            Opcode.TRADE_CANCEL: "_receive_trade_cancel",
             # Answers are taken by _receive_frame: their opcode depends on the dialect.
             Opcode.PING: "_receive_ping",
         },
@@ -147,6 +152,14 @@ class WorldLink(Link[WorldEvent]):
 
     def _receive_leave(self, body: Any) -> None:
         self._events.append(LeaveRequested(*PlayerCharacterLeave.decode(body)))
+
+    def _receive_trade_offer(self, body: Any) -> None:
+        if self._speaks_trades():
+            self._events.append(TradeOffered(TradeOffer.decode(body)))
+
+    def _receive_trade_cancel(self, body: Any) -> None:
+        if self._speaks_trades():
+            self._events.append(TradeCancelled(TradeCancel.decode(body)))
 
     # Answers
 
