@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from mmoinv.errors import ConfigurationError, MmoinvError
+from mmoinv.errors import ConfigurationError, LinkBusyError, MmoinvError
 from mmoinv.inventory import Inventory, ItemEvent
 from mmoinv.repository import InventoryRepository, OperationHandle
 
@@ -34,7 +34,9 @@ class AutosaveSettings:
     in all. Every ``interval_s`` each inventory that is dirty is saved, each at a moment of its
     own, so that not all come at once. A refused save is tried again after ``retry_s``, then
     after twice as long each time, up to ``max_retry_s``. Each occasion can be switched off.
-    ``tick_s`` is how often it looks when it ticks by itself.
+    ``tick_s`` is how often it looks when it ticks by itself. At most ``max_unanswered`` of its
+    saves are on their way at a time, so that a trade or a log-out never waits behind a wave of
+    them; those that are due meanwhile go as answers come, the longest due first.
     """
 
     debounce_s: float = 2.0
@@ -47,6 +49,7 @@ class AutosaveSettings:
     retry_s: float = 1.0
     max_retry_s: float = 60.0
     tick_s: float = 0.05
+    max_unanswered: int = 256
 
     def __post_init__(self) -> None:
         for name in ("debounce_s", "max_delay_s", "interval_s", "retry_s", "max_retry_s", "tick_s"):
@@ -54,6 +57,10 @@ class AutosaveSettings:
                 raise ConfigurationError(
                     f"autosave: {name} is {getattr(self, name)}, it must be more than 0 and finite"
                 )
+        if self.max_unanswered < 1:
+            raise ConfigurationError(
+                f"autosave: max_unanswered is {self.max_unanswered}, it must be at least 1"
+            )
 
 
 @dataclass(eq=False)
@@ -85,7 +92,8 @@ class Autosave:
 
     At most one save of an inventory is on its way: what changes meanwhile goes after its answer.
     ``failures`` has the last error by character guid, until a save of it succeeds; ``on_failure``
-    is called with the inventory and the error. Nothing is given up: what is refused stays dirty.
+    is called with the inventory and the error, but not for `LinkBusyError`, which passes by itself.
+    Nothing is given up: what is refused stays dirty.
     ``unsaved`` has what was not committed when it was last closed, also by the end of ``async
     with``. ``reason`` is the number that its commits carry.
     """
@@ -110,6 +118,10 @@ class Autosave:
         self._order = itertools.count()
         # Answers may come in from the connector's thread: they are taken in a tick.
         self._answers: deque[tuple[_Watched, OperationHandle]] = deque()
+        self._unanswered: set[OperationHandle] = set()
+        """Saves that a tick has sent. Those of log-outs and of the end are not held back."""
+        self._is_busy = False
+        """The connector takes nothing more in this tick."""
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -185,7 +197,10 @@ class Autosave:
         while self._answers:
             self._answered(*self._answers.popleft(), now_s)
         sent = 0
+        self._is_busy = False
         while self._queue and self._queue[0][0] <= now_s:
+            if self._is_busy or len(self._unanswered) >= self.settings.max_unanswered:
+                break
             queued_s, _, watched = heapq.heappop(self._queue)
             # An older entry of one that was queued anew for an earlier time.
             if watched.is_gone or queued_s != watched.queued_s:
@@ -214,6 +229,7 @@ class Autosave:
         except MmoinvError as error:
             self._failed(watched, error, now_s)
             return 0
+        self._unanswered.add(handle)
         self._watch_answer(watched, handle)
         return 1
 
@@ -221,6 +237,7 @@ class Autosave:
         handle.add_done_callback(lambda handle: self._answers.append((watched, handle)))
 
     def _answered(self, watched: _Watched, handle: OperationHandle, now_s: float) -> None:
+        self._unanswered.discard(handle)
         if watched.is_gone:
             return
         if handle.exception is not None:
@@ -237,14 +254,16 @@ class Autosave:
 
     def _failed(self, watched: _Watched, error: MmoinvError, now_s: float) -> None:
         guid = watched.inventory.character_guid
-        if type(self.failures.get(guid)) is not type(error):
+        # The bound on pending work is no fault of this save: it comes back later, without noise.
+        self._is_busy = is_busy = isinstance(error, LinkBusyError)
+        if not is_busy and type(self.failures.get(guid)) is not type(error):
             log.warning("character %d could not be saved, it is still dirty: %s", guid, error)
         self.failures[guid] = error
         settings = self.settings
         watched.retry_s = min(max(settings.retry_s, 2 * watched.retry_s), settings.max_retry_s)
         watched.retry_due_s = now_s + watched.retry_s
         self._queue_up(watched)
-        if self.on_failure is not None:
+        if self.on_failure is not None and not is_busy:
             try:
                 self.on_failure(watched.inventory, error)
             except Exception:
