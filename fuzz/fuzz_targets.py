@@ -26,6 +26,7 @@ from mmoinv.wire import (
     WorldLink,
     make_verifier,
     packets,
+    trades,
 )
 from mmoinv.wire.dialects import DIALECTS
 from mmoinv.wire.explain import explain
@@ -50,7 +51,7 @@ def targets() -> list[Target]:
     frames = fuzz_corpus.frames()
     bodies = {opcode: [one[5:] for one in some] for opcode, some in frames.items()}
     every = [one for some in frames.values() for one in some]
-    upward = [one for code in (0x80, 0x81, 0x07, 0x82) for one in frames[code]]
+    upward = [one for code in (0x80, 0x81, 0x07, 0x82, 0x85, 0x86, 0x87) for one in frames[code]]
     old = frames[0x0E] + frames[0x0F]
     found = [
         Target("decode_batch", fuzz_corpus.batches(), _batch),
@@ -237,6 +238,9 @@ _CONTROL: list[tuple[Any, int]] = [
     (packets.PlayerCharacterLeave, 0x03),
     (packets.PlayerCharacterLeft, 0x07),
     (packets.Ping, 0x82),
+    (trades.TradeOffer, 0x85),
+    (trades.TradeConfirm, 0x86),
+    (trades.TradeCancel, 0x87),
 ]
 
 

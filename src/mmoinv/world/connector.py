@@ -119,7 +119,7 @@ class RealmConnector:
         join_timeout_s: float = 30.0,
         world_server_id: int | None = None,
         reconnects: bool = True,
-        reconnect_longest_s: float = 5.0,
+        reconnect_longest_s: float = 1.0,
         delayed_after_s: float = 2.0,
         outbox: str | Path | Outbox | None = None,
         tls: bool | ssl.SSLContext = False,
