@@ -132,6 +132,26 @@ class StoreConformance:
         assert "epoch 2" in said[2]
         assert await store.read_session(8) is None
 
+    async def test_many_are_reclaimed_at_once_and_some_are_lost(self, store: Store) -> None:
+        guids = [9, 2**64 - 1, 0, 2**63, 2**63 - 1, 3]
+        await joined(store, *guids)
+        await run(store, commit(1, changes(3, item(23, 5), epoch=1)))
+        await joined(store, 2**63, 9, world=OTHER_WORLD)
+        await store.write_group([LeaveEntry(0, WORLD, 1)])
+        outcomes = await store.write_group([JoinEntry(guid, WORLD, NONCE, 1) for guid in guids])
+        lost = [
+            guid
+            for guid, outcome in zip(guids, outcomes, strict=True)
+            if isinstance(outcome, JoinRefused)
+        ]
+        assert lost == [9, 2**63]
+        kept = [outcome for outcome in outcomes if isinstance(outcome, JoinOutcome)]
+        assert [outcome.epoch for outcome in kept] == [1] * 4
+        assert (kept[-1].version, len(kept[-1].items)) == (1, 1)
+        session = await store.read_session(0)
+        assert session is not None
+        assert session.online
+
     async def test_a_leave_counts_only_for_the_epoch_that_is_held(self, store: Store) -> None:
         await joined(store, 7, 7)
         outcomes = await store.write_group(

@@ -33,8 +33,9 @@ from mmoinv.stores import (
 
 log = logging.getLogger("mmoinv.realm")
 
-JOIN_ITEMS = 64
-"""What a join counts for in the bounds: about one inventory."""
+JOIN_ITEMS = 16
+"""What a join counts for in the bounds: it reads about one inventory, for a part of what it costs
+to write one. After a restart a world's sessions are claimed all at once."""
 OVERLOADED = "the realm is overloaded; not saved, try again"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 SOONEST_RETRY_MS, LATEST_RETRY_MS = 50, 10_000

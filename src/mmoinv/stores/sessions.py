@@ -5,9 +5,11 @@ Works on an open connection, inside a transaction of whoever calls, as `Store.wr
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Insert, and_, bindparam, literal_column, select, update
+from sqlalchemy import Connection, Insert, Row, and_, bindparam, literal_column, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from mmoinv.stores.entries import JoinEntry, JoinOutcome, JoinRefused, LeaveEntry, LeaveOutcome
@@ -26,15 +28,7 @@ log = logging.getLogger("mmoinv.stores")
 
 def join(connection: Connection, entries: Sequence[JoinEntry]) -> list[JoinOutcome | JoinRefused]:
     """Grant or refuse the sessions of characters, each of which comes once; in order."""
-    refused: dict[int, JoinRefused] = {}
-    granted: dict[int, tuple[int, int]] = {}
-    for entry in entries:
-        if entry.session_epoch:
-            claim = _re_claim(connection, entry)
-            if isinstance(claim, JoinRefused):
-                refused[entry.character_guid] = claim
-            else:
-                granted[entry.character_guid] = claim
+    granted, refused = _re_claim(connection, [entry for entry in entries if entry.session_epoch])
     anew = [entry for entry in entries if not entry.session_epoch]
     if anew:
         granted |= _raise_epochs(connection, anew)
@@ -53,27 +47,51 @@ def join(connection: Connection, entries: Sequence[JoinEntry]) -> list[JoinOutco
     return result
 
 
-def _re_claim(connection: Connection, entry: JoinEntry) -> tuple[int, int] | JoinRefused:
-    """Epoch and version of a session that is claimed again."""
-    row = connection.execute(
-        select(
-            SESSION.c.world_id,
-            SESSION.c.process_nonce,
-            SESSION.c.epoch,
-            SESSION.c.version,
+def _re_claim(
+    connection: Connection, entries: Sequence[JoinEntry]
+) -> tuple[dict[int, tuple[int, int]], dict[int, JoinRefused]]:
+    """Epoch and version of each session that is claimed again; who has lost his, and why. After
+    a realm's restart its worlds claim all of theirs at once."""
+    wanted = sorted(entry.character_guid for entry in entries)
+    rows: dict[int, Row[Any]] = {}
+    for some in _halves(wanted):
+        found = connection.execute(
+            select(
+                SESSION.c.character_guid,
+                SESSION.c.world_id,
+                SESSION.c.process_nonce,
+                SESSION.c.epoch,
+                SESSION.c.version,
+            )
+            .where(SESSION.c.character_guid.in_(some))
+            .order_by(SESSION.c.character_guid)
+            .with_for_update()
         )
-        .where(SESSION.c.character_guid == entry.character_guid)
-        .with_for_update()
-    ).one_or_none()
-    if row is None or tuple(row)[:3] != (entry.world_id, entry.process_nonce, entry.session_epoch):
-        return JoinRefused(
-            f"character {entry.character_guid}: session epoch {entry.session_epoch} was "
-            "taken by someone else since; join anew"
+        rows |= {row.character_guid: row for row in found}
+    granted: dict[int, tuple[int, int]] = {}
+    refused: dict[int, JoinRefused] = {}
+    for entry in entries:
+        guid = entry.character_guid
+        row = rows.get(guid)
+        claimed = entry.world_id, entry.process_nonce, entry.session_epoch
+        if row is not None and (row.world_id, row.process_nonce, row.epoch) == claimed:
+            granted[guid] = row.epoch, row.version
+        else:
+            refused[guid] = JoinRefused(
+                f"character {guid}: session epoch {entry.session_epoch} was taken by someone "
+                "else since; join anew"
+            )
+    for some in _halves([guid for guid in wanted if guid in granted]):
+        connection.execute(
+            update(SESSION).where(SESSION.c.character_guid.in_(some)).values(online=1)
         )
-    connection.execute(
-        update(SESSION).where(SESSION.c.character_guid == entry.character_guid).values(online=1)
-    )
-    return row.epoch, row.version
+    return granted, refused
+
+
+def _halves(ascending: list[int]) -> list[list[int]]:
+    """Guids below 2^63 and from there on: MariaDB reads the whole table for a list with both."""
+    middle = bisect_left(ascending, 1 << 63)
+    return [some for some in (ascending[:middle], ascending[middle:]) if some]
 
 
 def _upsert(connection: Connection) -> Insert:
