@@ -19,7 +19,6 @@ from mmoinv.stores import CommitEntry, CommitOutcome, Verdict
 from mmoinv.wire import TradeCancel, TradeConfirm, TradeOffer
 from mmoinv.wire.trades import NO_MONEY, half_fault
 
-TRADES = (101, 102)
 A, B = 1, 2
 EPOCH = 5
 
@@ -63,7 +62,9 @@ class TradeTable(RuleBasedStateMachine):
         """Sent and not answered, by trade and character."""
         self.told: dict[tuple[int, int], int] = {}
         """Final answers."""
-        self.half_ids = 1000
+        self.half_ids = 1_000_000
+        self.trade = 101
+        """The present one; a new one gets a new id."""
         self.now_s = 1.0
         self.table = Trades(
             lambda entry, answer: self.queue.append((entry, answer)),
@@ -74,9 +75,12 @@ class TradeTable(RuleBasedStateMachine):
 
     # What worlds do
 
-    @rule(trade=st.sampled_from(TRADES), guid=st.sampled_from((A, B)))
-    def offer(self, trade: int, guid: int) -> None:
-        if (trade, guid) in self.halves or trade in self.applied:
+    @rule(guid=st.sampled_from((A, B)))
+    def offer(self, guid: int) -> None:
+        if not len(self.table):
+            self.trade += 1
+        trade = self.trade
+        if any(one == guid for _, one in self.halves):
             return
         revision = self.revisions.get((trade, guid), 0) + 1
         self.revisions[trade, guid] = revision
@@ -88,12 +92,15 @@ class TradeTable(RuleBasedStateMachine):
         self.take_answers()
 
     @rule(
-        trade=st.sampled_from(TRADES),
         guid=st.sampled_from((A, B)),
         lies=st.integers(0, 9),
         reads_late=st.booleans(),
     )
-    def confirm(self, trade: int, guid: int, lies: int, reads_late: bool) -> None:
+    def confirm(self, guid: int, lies: int, reads_late: bool) -> None:
+        if (self.trade, A + B - guid) not in self.halves and len(self.halves) == 0:
+            self.offer(A)
+            self.offer(B)
+        trade = self.trade
         theirs = self.links[guid].offers.get(trade)
         revision = self.revisions.get((trade, guid), 0)
         pending = any(one == guid for _, one in self.halves)
@@ -118,8 +125,9 @@ class TradeTable(RuleBasedStateMachine):
         self.table.receive_confirm(self.links[guid], packet)
         self.take_answers()
 
-    @rule(trade=st.sampled_from(TRADES), guid=st.sampled_from((A, B)))
-    def cancel(self, trade: int, guid: int) -> None:
+    @rule(guid=st.sampled_from((A, B)))
+    def cancel(self, guid: int) -> None:
+        trade = self.trade
         self.table.receive_cancel(self.links[guid], TradeCancel(trade, guid, 0, ""))
         self.take_answers()
 
@@ -225,7 +233,7 @@ class TradeTable(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_told_that_a_trade_came_about_and_somebody_that_it_did_not(self) -> None:
-        for trade in TRADES:
+        for trade in {trade for trade, _ in self.told}:
             said = {self.told[trade, guid] for guid in (A, B) if (trade, guid) in self.told}
             if trade in self.applied:
                 assert said <= {Verdict.COMMITTED, Verdict.ALREADY_COMMITTED}
