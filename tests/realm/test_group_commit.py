@@ -270,6 +270,22 @@ async def test_over_the_bounds_is_answered_at_once_and_nothing_else_is_lost(
     assert writer.statuses(large) == [6]
 
 
+async def test_a_flood_of_leaves_is_dropped_at_twice_the_bound(
+    make_writer: MakeWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = await make_writer(max_queued_operations=3)
+    leaves = [writer.submit(LeaveEntry(n, 1, 1)) for n in range(1, 21)]
+    assert writer.writer.queued_operations == 6
+    await writer.settle()
+    taken = [(0, LeaveOutcome(True))]
+    assert [writer.answers[key] == taken for key in leaves] == [True] * 6 + [False] * 14
+    # One line, not one for each.
+    assert caplog.text.count("leaves were dropped") == 1
+    assert writer.submit(LeaveEntry(21, 1, 1)) >= 0
+    await writer.settle()
+    assert writer.answers[20] == taken
+
+
 async def test_close_writes_what_is_queued_and_refuses_the_rest(make_writer: MakeWriter) -> None:
     writer = await make_writer(max_group_operations=2)
     keys = [writer.commit(commit_frame(n, n, item(23, n))) for n in range(1, 8)]

@@ -17,6 +17,7 @@ import numpy as np
 from mmoinv.errors import StoreDataError, StoreError, StoreUnavailableError
 from mmoinv.realm.ids import NumberMint
 from mmoinv.realm.limits import RealmLimits
+from mmoinv.realm.seldom import Seldom
 from mmoinv.realm.statistics import Tally
 from mmoinv.stores import (
     CommitEntry,
@@ -78,6 +79,7 @@ class GroupCommit:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._ms_per_operation = 1.0
+        self._dropped_leaves = Seldom()
         self.queued_operations = 0
         """Operations, joins and leaves that wait for a transaction."""
 
@@ -104,8 +106,8 @@ class GroupCommit:
         self._answer(waiting, _failed(entry, Verdict.OVERLOADED, OVERLOADED))
 
     def submit(self, entry: Entry, answer: Answer) -> None:
-        """Queue an entry. Over the bounds it is answered as overloaded at once; a leave never
-        is. After `close` began it is answered as unavailable."""
+        """Queue an entry. Over the bounds it is answered as overloaded at once; a leave is dropped
+        at twice the bounds. After `close` began it is answered as unavailable."""
         if isinstance(entry, CommitEntry):
             operations = len(entry.commits.operations)
             items = len(entry.commits.items) + len(entry.commits.deletes)
@@ -128,6 +130,16 @@ class GroupCommit:
                 waiting,
                 _failed(entry, Verdict.OVERLOADED, OVERLOADED),
             )
+            return
+        if self.queued_operations >= 2 * self._limits.max_queued_operations:
+            # Nobody waits for a leave, and the next join takes the session over without it.
+            if dropped := self._dropped_leaves.happened(time.monotonic()):
+                log.warning(
+                    "%d leaves were dropped, the queue is full of them: those characters are "
+                    "shown as online until they join anew",
+                    dropped,
+                )
+            self._answer(waiting, LeaveOutcome(False))
             return
         self._queue.append(waiting)
         self.queued_operations += operations
