@@ -18,6 +18,8 @@ from mmoinv.torture.schedule import Fault, FaultKind, schedule_to_json
 COMMAND = [sys.executable, "-m", "mmoinv", "torture"]
 TIMEOUT_S = 240
 
+pytestmark = pytest.mark.timeout(TIMEOUT_S + 30)
+
 
 def torture(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
