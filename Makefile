@@ -42,8 +42,8 @@ demo: check $(VENV)/.base ## run the main job: 100 players save through world se
 	@$(BIN)/mmoinv db upgrade --database sqlite:///demo/realm.db >/dev/null
 	@MMOINV_CODEC=compiled $(BIN)/mmoinv loadtest --players 100 --worlds 2 --duration 20 --database sqlite:///demo/realm.db --json demo/report.json
 
-test: check $(VENV)/.test ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: check $(VENV)/.test ## run the tests, two at a time (ARGS="tests/codec -n 0": some, one after the other)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # SANITIZE=1 needs gcc; the codec that is built for it lies in build/sanitized.
 fuzz: check $(VENV)/.base ## spoil packets for a minute (ARGS="--seconds 600"); SANITIZE=1: watch the codec's memory

@@ -45,6 +45,11 @@ def realm_files(authority: Authority) -> dict[str, str]:
     return {"tls_certificate": certificate, "tls_key": key}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that none of two workers ends long after the other."""
+    items.sort(key=lambda item: "torture" not in item.path.parts)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     """Which codec runs and where it lies: never a silent accident."""
     wanted = os.environ.get("MMOINV_CODEC", "unset")

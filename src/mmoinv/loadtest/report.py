@@ -338,9 +338,12 @@ def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
             f"  [bold]{name} {arguments}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True
         )
     if settings.json_path:
-        console.print(f"[dim]The figures are in {settings.json_path}.[/]", highlight=False)
+        console.print(
+            f"[dim]The figures are in {settings.json_path}.[/]", highlight=False, soft_wrap=True
+        )
     if settings.html_path:
         console.print(
             f"[dim]The report is in {settings.html_path}: open it in a browser.[/]",
             highlight=False,
+            soft_wrap=True,
         )
