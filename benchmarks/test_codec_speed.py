@@ -90,6 +90,38 @@ def dict_diff(before, after):
     return saves, [slot for slot in before if slot not in after]
 
 
+def numpy_compare(expected, found):
+    """Field by field: what is missing or extra by binary search, the rest column by column."""
+    places, back = (
+        np.minimum(one["slot"].searchsorted(other["slot"]), max(len(one) - 1, 0))
+        for one, other in ((expected, found), (found, expected))
+    )
+    is_shared = expected["slot"][places] == found["slot"]
+    missing = expected[found["slot"][back] != expected["slot"]]
+    extra = found[~is_shared]
+    old, new = expected[places[is_shared]], found[is_shared]
+    rows = [(missing["slot"], missing["entry"]), (extra["slot"], extra["entry"])]
+    for name in expected.dtype.names:
+        differs = old[name] != new[name]
+        rows.append((new["slot"][differs], old[name][differs], new[name][differs]))
+    return rows
+
+
+def dict_compare(expected, found):
+    """Rows of plain ints by slot, as without numpy."""
+    rows = []
+    for slot, row in expected.items():
+        there = found.get(slot)
+        if there is None:
+            rows.append((slot, row))
+        elif there != row:
+            for place, value in enumerate(row):
+                if value != there[place]:
+                    rows.append((slot, place, value, there[place]))
+    rows += [(slot, row) for slot, row in found.items() if slot not in expected]
+    return rows
+
+
 # Encode
 
 
@@ -262,6 +294,86 @@ class TestDiff:
             copy=bytes,
             before=bytearray(inventory(count)),
             after=bytearray(inventory(count)),
+        )
+
+
+# Compare
+
+
+@pytest.mark.parametrize("count", [25, 100])
+class TestCompare:
+    """Two slot-sorted batches, equal as they should be, or a moment apart."""
+
+    def test_ours(self, compare, count):
+        items = inventory(count)
+        compare(
+            f"compare {count} items, equal",
+            "ours",
+            "compare(expected, found)",
+            compare=codec.compare_items,
+            expected=items,
+            found=items.copy(),
+        )
+
+    def test_numpy(self, compare, count):
+        items = inventory(count)
+        compare(
+            f"compare {count} items, equal",
+            "numpy",
+            "compare(expected, found)",
+            compare=numpy_compare,
+            expected=items,
+            found=items.copy(),
+        )
+
+    def test_dicts(self, compare, count):
+        rows = [{row[1]: row for row in inventory(count).tolist()} for _ in range(2)]
+        compare(
+            f"compare {count} items, equal",
+            "dicts",
+            "compare(expected, found)",
+            compare=dict_compare,
+            expected=rows[0],
+            found=rows[1],
+        )
+
+    def test_ours_a_moment_apart(self, compare, count):
+        before = inventory(count)
+        compare(
+            f"compare {count} items, 3 differences",
+            "ours",
+            "compare(expected, found)",
+            compare=codec.compare_items,
+            expected=before,
+            found=a_moment_later(before),
+        )
+
+    def test_numpy_a_moment_apart(self, compare, count):
+        before = inventory(count)
+        after = a_moment_later(before)
+        found = sum(len(columns[0]) for columns in numpy_compare(before, after))
+        assert found == len(codec.compare_items(before, after))
+        compare(
+            f"compare {count} items, 3 differences",
+            "numpy",
+            "compare(expected, found)",
+            compare=numpy_compare,
+            expected=before,
+            found=after,
+        )
+
+    def test_dicts_a_moment_apart(self, compare, count):
+        before = inventory(count)
+        rows = [
+            {row[1]: row for row in batch.tolist()} for batch in (before, a_moment_later(before))
+        ]
+        compare(
+            f"compare {count} items, 3 differences",
+            "dicts",
+            "compare(expected, found)",
+            compare=dict_compare,
+            expected=rows[0],
+            found=rows[1],
         )
 
 

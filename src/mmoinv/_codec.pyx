@@ -106,6 +106,13 @@ cdef packed struct Participant:
     uint32_t first_currency
     uint32_t currency_count
 
+cdef packed struct ItemDifference:
+    uint16_t slot
+    uint8_t kind
+    uint8_t field
+    uint64_t expected
+    uint64_t found
+
 cdef packed struct Frame:
     uint8_t opcode
     uint32_t offset
@@ -142,6 +149,11 @@ cdef enum:
     PARTICIPANT_HEAD = 23
     CURRENCY_SIZE = 10
 
+cdef enum DifferenceKind:
+    MISSING = 1
+    EXTRA = 2
+    FIELD_DIFFERS = 3
+
 cdef enum Fault:
     FAULT_NONE = 0
     STACK_COUNT_ZERO = 1
@@ -158,6 +170,7 @@ cdef enum Fault:
 cdef cnp.dtype INVENTORY_ITEM = _records.INVENTORY_ITEM
 cdef cnp.dtype ITEM_DATA = _records.ITEM_DATA
 cdef cnp.dtype SLOT = _records.SLOT
+cdef cnp.dtype DIFFERENCE = _records.DIFFERENCE
 cdef cnp.dtype OPERATION = _commits.OPERATION
 cdef cnp.dtype PARTICIPANT = _commits.PARTICIPANT
 cdef cnp.dtype CURRENCY = _commits.CURRENCY
@@ -206,6 +219,7 @@ cdef int check_record_table() except -1:
         or FRAME.itemsize != sizeof(Frame)
         or CURRENCY.itemsize != CURRENCY_SIZE
         or INVENTORY_ITEM.itemsize != sizeof(Item)
+        or DIFFERENCE.itemsize != sizeof(ItemDifference)
     ):
         raise ImportError("the compiled codec has other operation tables")
     return 0
@@ -1099,6 +1113,117 @@ def apply_changes(object before, object saves, object deletes):
         target += ITEM_SIZE
     memcpy(target, new + j * ITEM_SIZE, (new_count - j) * ITEM_SIZE)
     return result
+
+
+cdef struct Differences:
+    # Rows as they are found; `memory` is to be freed.
+    ItemDifference* rows
+    void* memory
+    Py_ssize_t count
+    Py_ssize_t room
+
+
+cdef inline int add_difference(
+    Differences* to, int64_t slot, int kind, int field, uint64_t expected, uint64_t found
+) except -1:
+    cdef ItemDifference* row
+    if to.count == to.room:
+        more_differences(to)
+    row = to.rows + to.count
+    row.slot = <uint16_t>slot
+    row.kind = <uint8_t>kind
+    row.field = <uint8_t>field
+    row.expected = expected
+    row.found = found
+    to.count += 1
+    return 0
+
+
+cdef int more_differences(Differences* to) except -1:
+    cdef Py_ssize_t room = max(2 * to.room, SMALL)
+    cdef void* memory = PyMem_Realloc(to.memory, room * sizeof(ItemDifference))
+    if memory == NULL:
+        raise MemoryError
+    to.memory = memory
+    to.rows = <ItemDifference*>memory
+    to.room = room
+    return 0
+
+
+cdef int add_fields(
+    Differences* to, int64_t slot, const uint8_t* expected, const uint8_t* found
+) except -1:
+    """A row for each field in which two records of a slot differ."""
+    cdef uint64_t wanted, there
+    cdef int field
+    for field in range(10):
+        wanted = read_width(expected + FIELD_OFFSETS[field], FIELD_SIZES[field])
+        there = read_width(found + FIELD_OFFSETS[field], FIELD_SIZES[field])
+        if wanted != there:
+            add_difference(to, slot, FIELD_DIFFERS, field, wanted, there)
+    return 0
+
+
+cdef bint find_differences(Differences* to, object expected, object found) except -1:
+    """Of two wide batches; False if one of them is not in slot order: then it means nothing."""
+    cdef const uint8_t* old = data_of(expected)
+    cdef const uint8_t* new = data_of(found)
+    cdef const uint8_t* old_end = old + length_of(expected) * ITEM_SIZE
+    cdef const uint8_t* new_end = new + length_of(found) * ITEM_SIZE
+    cdef int64_t old_slot, new_slot
+    cdef int64_t next_old = 0
+    cdef int64_t next_new = 0
+    cdef int64_t unordered = 0
+    to.count = 0
+    while old < old_end or new < new_end:
+        # Behind the end lies a slot that none is above.
+        old_slot = read16(old + 4) if old < old_end else 1 << 16
+        new_slot = read16(new + 4) if new < new_end else 1 << 16
+        if old_slot == new_slot:
+            if not same_record(old, new):
+                add_fields(to, old_slot, old, new)
+        elif old_slot < new_slot:
+            add_difference(to, old_slot, MISSING, 0, read32(old), 0)
+        else:
+            add_difference(to, new_slot, EXTRA, 0, 0, read32(new))
+        if old_slot <= new_slot:
+            unordered |= old_slot - next_old
+            next_old = old_slot + 1
+            old += ITEM_SIZE
+        if new_slot <= old_slot:
+            unordered |= new_slot - next_new
+            next_new = new_slot + 1
+            new += ITEM_SIZE
+        if unordered < 0:
+            return False
+    return True
+
+
+def compare_items(object expected, object found):
+    """In what two inventories differ: a `DIFFERENCE` array, in the order of slots and fields.
+
+    One row for an item that is missing or extra, one for each field that differs where both have
+    something in a slot. Batches in any order; a slot twice raises `BatchError`.
+    """
+    cdef object wanted = expected if is_wide(expected) else widen(expected)
+    cdef object there = found if is_wide(found) else widen(found)
+    cdef Differences differences
+    cdef cnp.ndarray rows
+    memset(&differences, 0, sizeof(differences))
+    try:
+        if not find_differences(&differences, wanted, there):
+            wanted = ordered(wanted, COPY_SHARED)
+            there = ordered(there, COPY_SHARED)
+            find_differences(&differences, wanted, there)
+        rows = new_array(DIFFERENCE, sizeof(ItemDifference), differences.count)
+        if differences.count:
+            memcpy(
+                cnp.PyArray_DATA(rows), differences.rows,
+                differences.count * sizeof(ItemDifference),
+            )
+    finally:
+        PyMem_Free(differences.memory)
+    return rows
 
 
 # The ledger

@@ -32,6 +32,7 @@ from mmoinv.commits import (
 )
 from mmoinv.errors import FramingError, NarrowingError
 from mmoinv.records import (
+    DIFFERENCE,
     FRAME_HEADER_SIZE,
     INVENTORY_ITEM,
     ITEM_DATA,
@@ -48,6 +49,7 @@ from mmoinv.records import (
     WIDE,
     WIRE_LAYOUTS,
     Batch,
+    DifferenceKind,
     Fault,
     Layout,
     is_buyback,
@@ -286,6 +288,28 @@ def apply_changes(before: Batch, saves: Batch, deletes: Slots) -> Batch:
     records.update((int(record["slot"]), record.tobytes()) for record in sort_by_slot(saves))
     joined = b"".join(records[slot] for slot in sorted(records))
     return np.frombuffer(joined, INVENTORY_ITEM).copy()
+
+
+def compare_items(expected: Batch, found: Batch) -> Structured:
+    """In what two inventories differ: a `DIFFERENCE` array, in the order of slots and fields.
+
+    One row for an item that is missing or extra, one for each field that differs where both have
+    something in a slot. Batches in any order; a slot twice raises `BatchError`.
+    """
+    wanted = {int(record["slot"]): record for record in sort_by_slot(expected)}
+    there = {int(record["slot"]): record for record in sort_by_slot(found)}
+    rows = []
+    for slot in sorted(wanted.keys() | there.keys()):
+        if slot not in there:
+            rows.append((slot, DifferenceKind.MISSING, 0, wanted[slot]["entry"], 0))
+        elif slot not in wanted:
+            rows.append((slot, DifferenceKind.EXTRA, 0, 0, there[slot]["entry"]))
+        else:
+            for place, field in enumerate(WIDE.fields):
+                values = wanted[slot][field.name], there[slot][field.name]
+                if values[0] != values[1]:
+                    rows.append((slot, DifferenceKind.FIELD, place, *values))
+    return np.array(rows, DIFFERENCE)
 
 
 # The ledger

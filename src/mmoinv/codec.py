@@ -39,6 +39,7 @@ CODEC = _choose(os.environ.get("MMOINV_CODEC", ""))
 if TYPE_CHECKING:
     from mmoinv._codec import (
         apply_changes,
+        compare_items,
         decode_batch,
         decode_commit_inventory,
         decode_commit_inventory_result,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CODEC",
     "apply_changes",
+    "compare_items",
     "decode_batch",
     "decode_commit_inventory",
     "decode_commit_inventory_result",

@@ -129,6 +129,34 @@ SLOT: np.dtype[np.uint16] = np.dtype("<u2")
 """An absolute slot, ``bag << 8 | slot in bag``."""
 
 
+# What differs between two batches.
+
+
+class DifferenceKind(IntEnum):
+    """How two inventories differ in a slot."""
+
+    MISSING = 1
+    """It was expected and is not there."""
+    EXTRA = 2
+    """It is there and was not expected."""
+    FIELD = 3
+    """Something is in the slot in both, and one field of it differs."""
+
+
+DIFFERENCE: np.dtype[np.void] = np.dtype(
+    [
+        ("slot", "<u2"),
+        ("kind", "<u1"),
+        ("field", "<u1"),
+        ("expected", "<u8"),
+        ("found", "<u8"),
+    ]
+)
+"""One row of a comparison, 20 bytes: ``kind`` is a `DifferenceKind`, ``field`` the place of the
+field in ``WIDE.fields``, ``expected`` and ``found`` its values. What is missing or extra is one
+row, of the field entry (0), with 0 on the side that has nothing."""
+
+
 # The rules of a valid batch.
 
 

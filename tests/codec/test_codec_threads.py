@@ -77,6 +77,7 @@ def there_and_back(codec, character: int, count: int) -> object:
             codec.decode_save_inventory_items(save[5:]),
             codec.decode_batch(codec.encode_batch(later, 1)),
             codec.apply_changes(items, saves, deletes),
+            codec.compare_items(items, later),
             str(caught.value),
         )
     )

@@ -51,6 +51,8 @@ def calls(codec) -> list[Callable[[], object]]:
         lambda: codec.diff(mixed, wide),
         lambda: codec.diff(wide, mixed),
         lambda: codec.diff(many, many),
+        lambda: codec.compare_items(mixed, wide),
+        lambda: codec.compare_items(many, np.concatenate([mixed, mixed])),
         lambda: codec.apply_changes(mixed, wide, slots(600, 601)),
         lambda: codec.split_frames(commit * 3),
         lambda: codec.split_frames(b"\xff" * 9),

@@ -9,6 +9,7 @@ from mmoinv import INVENTORY_ITEM, ITEM_DATA, InventoryItemData, batch_of, empty
 from mmoinv.codec import (
     CODEC,
     apply_changes,
+    compare_items,
     decode_batch,
     decode_commit_inventory,
     decode_commit_inventory_result,
@@ -54,6 +55,7 @@ saves, deletes = diff(empty_batch(), items)
 assert_type(saves, Batch)
 assert_type(deletes, Slots)
 assert_type(apply_changes(items, saves, slots_of(3, 4)), Batch)
+assert_type(compare_items(items, empty_batch()), npt.NDArray[np.void])
 
 assert_type(encode_batch(items), bytes)
 assert_type(encode_batch(items, 1), bytes)
