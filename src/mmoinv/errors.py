@@ -29,6 +29,7 @@
     |   +-- StoreUnavailableError       for the moment: try the same again
     |   +-- StoreDataError              the data was refused: trying again cannot help
     |   +-- SchemaVersionError          the schema is of another version
+    |   +-- BookError                   the book of a migration cannot be read or written
     +-- ConfigurationError (ValueError) a setting, an address or an argument
     |   +-- CatalogError                an item catalog cannot be read; names file and line
     +-- InventoryError (ValueError)     a slot, an amount or a template outside of its range
@@ -274,6 +275,11 @@ class StoreDataError(StoreError):
 
 class SchemaVersionError(StoreError):
     """The schema in the database is of a version that this mmoinv does not speak."""
+
+
+class BookError(StoreError):
+    """The book of a migration cannot be read or written, or another world holds the character: who
+    decides stays as it was."""
 
 
 class ConfigurationError(MmoinvError, ValueError):
