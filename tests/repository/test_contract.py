@@ -25,6 +25,8 @@ from mmoinv.errors import (
     RecordError,
     TransactionError,
 )
+from mmoinv.migration import FileBook, MigratingRepository, MigrationMode, ModeRules, Rules, Side
+from mmoinv.migration.move import is_same_money
 from mmoinv.records import Batch, InventoryItemData, batch_of, empty_batch, slots_of
 
 ONE, OTHER = 7, 2**63 + 8
@@ -42,12 +44,26 @@ def same(one: Batch, other: Batch) -> bool:
     return one.tobytes() == other.tobytes()
 
 
-@pytest.fixture(params=["memory", "realm"])
+@pytest.fixture(params=["memory", "realm", *MigrationMode])
 async def repository(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[InventoryRepository]:
     if request.param == "memory":
         yield InMemoryInventoryRepository(names_items=True)
+        return
+    if request.param in tuple(MigrationMode):
+        legacy, new = (InMemoryInventoryRepository(names_items=True) for _ in range(2))
+        rules, book = ModeRules(Rules(request.param)), FileBook(tmp_path / "moving.book")
+        async with MigratingRepository(legacy, new, rules=rules, book=book) as moving:
+            for guid in (ONE, OTHER):
+                await moving.join(guid)
+            yield moving
+            assert await moving.flush()
+            for side in moving.mode_of(ONE).sides:
+                for guid in (ONE, OTHER):
+                    stored = {Side.LEGACY: legacy, Side.NEW: new}[side]
+                    assert same(stored.load_items(guid), moving.load_items(guid))
+                    assert is_same_money(stored.load_balances(guid), moving.load_balances(guid))
         return
     async with RealmServer(f"sqlite:///{tmp_path / 'realm.db'}", port=0) as realm:
         secret = await realm.add_world("w")

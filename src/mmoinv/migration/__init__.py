@@ -2,3 +2,29 @@
 
 Runs inside a world server. Knows no old tables, no database of a realm and no links.
 """
+
+from mmoinv.migration.book import Book, BookEntry, FileBook
+from mmoinv.migration.character import MovingCharacter
+from mmoinv.migration.modes import MigrationMode, Side
+from mmoinv.migration.repository import MigratingRepository
+from mmoinv.migration.rules import ModeRule, ModeRules, Rules, read_rules, write_rules
+from mmoinv.migration.settings import MigrationSettings
+from mmoinv.migration.witness import NoEvidence, Witness
+
+__all__ = [
+    "Book",
+    "BookEntry",
+    "FileBook",
+    "MigratingRepository",
+    "MigrationMode",
+    "MigrationSettings",
+    "ModeRule",
+    "ModeRules",
+    "MovingCharacter",
+    "NoEvidence",
+    "Rules",
+    "Side",
+    "Witness",
+    "read_rules",
+    "write_rules",
+]
