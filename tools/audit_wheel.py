@@ -29,7 +29,7 @@ NEWEST_GLIBC = (2, 28)
 GLIBC_OF_OLD_NAMES = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 SOURCES = (".pyx", ".pxd", ".c", ".h")
 """What only a build needs: it stays in the sdist."""
-TYPES_AND_DATA = (".pyi", ".sql", ".csv", "py.typed")
+TYPES_AND_DATA = (".pyi", ".sql", ".csv", ".toml", "py.typed")
 TESTS = (
     "tests/conftest.py",
     "tests/codec",
