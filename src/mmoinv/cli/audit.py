@@ -163,14 +163,14 @@ def _run_show(options: argparse.Namespace) -> int:
     return 0
 
 
-def seconds(text: str) -> int:
+def seconds(text: str, option: str = "--at") -> int:
     try:
         if text.isdigit():
             return int(text)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"--at {text!r} is no time: write '2026-11-20 18:30:00' (UTC) or seconds since 1970"
+            f"{option} {text!r} is no time: write '2026-11-20 18:30:00' (UTC) or seconds since 1970"
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 

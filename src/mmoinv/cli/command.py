@@ -15,6 +15,7 @@ from mmoinv.cli.db import add_db
 from mmoinv.cli.doctor import add_doctor
 from mmoinv.cli.explain import add_explain
 from mmoinv.cli.loadtest import add_loadtest
+from mmoinv.cli.migrate import add_migrate
 from mmoinv.cli.realm import add_realm
 from mmoinv.cli.restore import add_restore
 from mmoinv.cli.torture import add_torture
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add_audit(commands)
     add_verify(commands)
     add_restore(commands)
+    add_migrate(commands)
     add_loadtest(commands)
     add_torture(commands)
     add_doctor(commands)
