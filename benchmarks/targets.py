@@ -82,6 +82,7 @@ TARGETS = (
     Target("encode 25 items", "msgspec", RATIO, 15, "x"),
     Target("encode 25 items", "struct", RATIO, 40, "x"),
     Target("diff 25 items, 3 changes", "numpy", RATIO, 20, "x"),
+    Target("compare 25 items, equal", "numpy", RATIO, 20, "x"),
     Target("encode a validated save of 25 items", "ours", AT_MOST, 90, "ns"),
     Target("split and decode 1000 saves of 25 items", "ours", AT_MOST, 60, "ns"),
     Target("diff and encode 3 changes of 25 items", "ours", AT_MOST, 150, "ns"),
