@@ -5,6 +5,8 @@ Runs inside a world server. Knows no old tables, no database of a realm and no l
 
 from mmoinv.migration.book import Book, BookEntry, FileBook
 from mmoinv.migration.character import MovingCharacter
+from mmoinv.migration.configuration import MigrationConfig, load_config
+from mmoinv.migration.evidence import Evidence
 from mmoinv.migration.modes import MigrationMode, Side
 from mmoinv.migration.repository import MigratingRepository
 from mmoinv.migration.rules import ModeRule, ModeRules, Rules, read_rules, write_rules
@@ -14,8 +16,10 @@ from mmoinv.migration.witness import NoEvidence, Witness
 __all__ = [
     "Book",
     "BookEntry",
+    "Evidence",
     "FileBook",
     "MigratingRepository",
+    "MigrationConfig",
     "MigrationMode",
     "MigrationSettings",
     "ModeRule",
@@ -25,6 +29,7 @@ __all__ = [
     "Rules",
     "Side",
     "Witness",
+    "load_config",
     "read_rules",
     "write_rules",
 ]
