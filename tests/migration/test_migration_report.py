@@ -168,16 +168,18 @@ def test_the_short_table(evidence, clock):
         "1 file of evidence, 2026-05-28 20:00:00 to 2026-05-28 20:59:59 UTC",
         "characters: 0 legacy, 2 shadow, 0 primary, 0 new",
         "",
-        "mode     commits  compared  equal  known  diverged  missed  made up",
-        "shadow         2         2      1      0         1       1  0",
-        "primary        0         0      0      0         0       0  0",
+        "mode     commits  compared  equal  known  not kept  diverged      missed  made up",
+        "shadow         2         2      1      0         0  1 (50 %)  1 (33.3 %)  0",
+        "primary        0         0      0      0         0         0           0  0",
         "",
     ]
-    assert "divergences: 1 open, 0 seen and gone, 0 known; characters behind: 1" in said
+    assert "divergences: 1 open, 0 gone, 0 known, 0 never kept; characters behind: 1\n" in said
+    assert "\nof the comparisons in shadow: missing 50 %\n" in said
+    assert "\nworst characters: 8 (1 of 1 diverged, 1 missed)\n" in said
     assert "the legacy side was last used 2026-05-28 20:00:00 (2.5 h ago)" in said
     assert "shadow -> primary: NOT YET, by the last 168 hours" in said
     assert re.search(r"^  comparisons +2 +at least 10,000 +9,998 more$", said, re.M)
-    assert re.search(r"^  diverged, missing +1 \(50 %\) +at most 0 % +too many$", said, re.M)
+    assert re.search(r"^  comparisons, missing +1 \(50 %\) +at most 0 % +too many$", said, re.M)
     assert re.search(r"^  characters behind +1 +at most 0 +1 too many$", said, re.M)
     assert "NOT RECORDED" not in said
 
@@ -211,10 +213,36 @@ def test_known_differences_are_named_with_their_reason(evidence, clock):
     look(evidence, USUAL, batch_of(SWORD._replace(durability=39), POTIONS))
     known = MigrationConfig(known=[KnownDifference("repairs, issue 812", field="durability")])
     values = values_of(evidence, clock, config=known)
-    assert values["divergences"] == {"open": 0, "known": 1, "gone": 0}
+    assert values["divergences"] == {
+        "open": 0,
+        "gone": 0,
+        "known": 1,
+        "never_kept": 0,
+    }
     said = text(report_lines(values))
     assert "(known: repairs, issue 812)" in said
     assert re.search(r"^  field durability +1 +0 .* repairs, issue 812$", said, re.M)
+
+
+def test_what_was_never_kept_is_shown_and_stands_in_nobodys_way(evidence, clock):
+    for guid in range(30):
+        without = batch_of(SWORD._replace(item_guid=0), POTIONS._replace(item_guid=0))
+        assert look(evidence, USUAL, without, mode=PRIMARY, character_guid=guid)
+    look(evidence, USUAL, batch_of(SWORD), mode=PRIMARY)
+    values = values_of(evidence, clock)
+    primary = values["modes"]["primary"]
+    assert (primary["compared"], primary["equal"], primary["diverged"]) == (31, 0, 1)
+    assert primary["by_class"]["not_kept"] == 30
+    assert values["divergences"] == {
+        "open": 1,
+        "gone": 0,
+        "known": 0,
+        "never_kept": 60,
+    }
+    assert [one["kind"] for one in values["patterns"]] == ["missing", "not_kept"]
+    assert [one["character_guid"] for one in values["worst"]] == [7]
+    said = text(report_lines(values))
+    assert "  not_kept item_guid: character 29, slot 255:15, entry 25 (never kept)\n" in said
 
 
 def test_the_page_draws_every_hour(evidence, clock):

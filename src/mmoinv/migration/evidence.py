@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from mmoinv.errors import ConfigurationError, MmoinvError
-from mmoinv.migration.comparison import Comparer, Divergence
+from mmoinv.migration.comparison import Comparer, Divergence, DivergenceClass
 from mmoinv.migration.configuration import MigrationConfig, load_config
 from mmoinv.migration.evidence_file import open_for_writing, write
 from mmoinv.migration.gathered import (
@@ -111,7 +111,7 @@ class Evidence:
         expected_money: Mapping[int, int],
         found_money: Mapping[int, int],
     ) -> bool:
-        """Compare both sides now; whether they are equal, but for what is known."""
+        """Compare both sides now; whether they are equal, but for what is known or never kept."""
         try:
             divergences = self._comparer.compare(
                 character_guid, decider, expected, found, expected_money, found_money
@@ -122,7 +122,9 @@ class Evidence:
             with self._lock:
                 self._count(mode, "unrecorded")
             return False
-        is_equal = not any(not one.known for one in divergences)
+        # The first is the worst. A field that one side never kept cannot be mended there.
+        worst = next((one.kind for one in divergences if not one.known), None)
+        is_equal = worst in (None, DivergenceClass.NOT_KEPT)
         with self._lock:
             now_us = self._moment()
             self._count(mode, f"compared:{at}")
@@ -130,14 +132,13 @@ class Evidence:
             operations = self._remember(character_guid, operation_id)
             if not divergences:
                 self._count(mode, "equal")
-            elif is_equal:
+            elif worst is None:
                 self._count(mode, "known")
                 self._of(character_guid, "known", mode)
             else:
-                self._count(mode, "diverged")
-                worst = next(one.kind for one in divergences if not one.known)
-                self._count(mode, f"diverged:{worst}")
-                self._of(character_guid, "diverged", mode)
+                self._count(mode, worst)
+                if not is_equal:
+                    self._of(character_guid, "diverged", mode)
             self._add(character_guid, mode, decider, at, divergences, operations, now_us)
         return is_equal
 

@@ -31,9 +31,8 @@ class Figures(NamedTuple):
     equal: int
     known: int
     """Comparisons in which only known differences were found."""
-    diverged: int
     by_class: Mapping[DivergenceClass, int]
-    """Comparisons that diverged, by the worst class in them."""
+    """The other comparisons, by the worst class in them."""
     missed: int
     made_up: int
     flips: int
@@ -44,6 +43,13 @@ class Figures(NamedTuple):
     def compared(self) -> int:
         """All comparisons."""
         return self.at_commits + self.at_joins
+
+    @property
+    def diverged(self) -> int:
+        """Comparisons that showed more than what is known or was never kept."""
+        return sum(
+            times for kind, times in self.by_class.items() if kind is not DivergenceClass.NOT_KEPT
+        )
 
     @property
     def followed(self) -> int:
@@ -79,8 +85,14 @@ class RecordedDivergence(NamedTuple):
     times: int
     first_operations: Sequence[int]
     last_operations: Sequence[int]
-    is_open: bool
-    """Not known, and no later comparison of the character found everything equal."""
+    state: str
+    """``open``; ``gone``: a later comparison of the character found everything equal; ``known``;
+    ``never_kept``."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it stands in the way."""
+        return self.state == "open"
 
 
 class MissReason(NamedTuple):
@@ -153,8 +165,7 @@ class Findings:
             at_joins=counts["compared:join"],
             equal=counts["equal"],
             known=counts["known"],
-            diverged=counts["diverged"],
-            by_class={kind: counts[f"diverged:{kind}"] for kind in CLASSES},
+            by_class={kind: counts[kind] for kind in CLASSES},
             missed=counts["missed"],
             made_up=counts["made_up"],
             flips=counts["flips"],
@@ -239,13 +250,19 @@ def read_findings(paths: Sequence[str | Path], known: Sequence[KnownDifference] 
 
 
 def _divergence(row: Sequence[Any], known: Sequence[KnownDifference]) -> RecordedDivergence:
-    guid, fields = unsigned(row[0]), tuple(row[2].split())
-    reason = row[8] or reason_known(known, guid, row[3], fields, row[4])
+    guid, fields, kind = unsigned(row[0]), tuple(row[2].split()), DivergenceClass(row[3])
+    reason = row[8] or reason_known(known, guid, kind, fields, row[4])
+    if reason:
+        state = "known"
+    elif kind is DivergenceClass.NOT_KEPT:
+        state = "never_kept"
+    else:
+        state = "open" if row[12] > (row[16] or 0) else "gone"
     return RecordedDivergence(
-        *(guid, row[1], fields, DivergenceClass(row[3]), row[4], row[5], row[6], row[7], reason),
+        *(guid, row[1], fields, kind, row[4], row[5], row[6], row[7], reason),
         *(json.loads(row[9]), json.loads(row[10]), row[11], row[12], row[13]),
         *(json.loads(row[14]), json.loads(row[15])),
-        is_open=not reason and row[12] > (row[16] or 0),
+        state=state,
     )
 
 

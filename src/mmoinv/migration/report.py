@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from mmoinv.migration.comparison import MONEY
+from mmoinv.migration.comparison import MONEY, DivergenceClass
 from mmoinv.migration.configuration import MigrationConfig
 from mmoinv.migration.findings import HOUR_S, US, Figures, Findings, RecordedDivergence
 from mmoinv.migration.modes import MigrationMode
@@ -44,9 +44,8 @@ def report_values(
             str(mode): _figures_values(findings.figures(mode, since_s)) for mode in MigrationMode
         },
         "divergences": {
-            "open": sum(one.is_open for one in seen),
-            "known": sum(bool(one.known) for one in seen),
-            "gone": sum(not one.is_open and not one.known for one in seen),
+            state: sum(one.state == state for one in seen)
+            for state in ("open", "gone", "known", "never_kept")
         },
         "patterns": _patterns(seen),
         "examples": [_divergence_values(one) for one in _examples(seen)],
@@ -70,6 +69,7 @@ def _figures_values(figures: Figures) -> dict[str, Any]:
         **figures._asdict(),
         "by_class": {str(kind): times for kind, times in figures.by_class.items()},
         "compared": figures.compared,
+        "diverged": figures.diverged,
         "followed": figures.followed,
         "missed_share": figures.missed_share,
         "diverged_share": figures.diverged / figures.compared if figures.compared else None,
@@ -101,6 +101,7 @@ def _patterns(seen: Sequence[RecordedDivergence]) -> list[dict[str, Any]]:
             "known": known,
             "divergences": len(group),
             "open": sum(one.is_open for one in group),
+            "state": group[0].state if len({one.state for one in group}) == 1 else "",
             "characters": len({one.character_guid for one in group}),
             "times": sum(one.times for one in group),
             "entries": sorted({one.entry for one in group})[:5],
@@ -109,13 +110,15 @@ def _patterns(seen: Sequence[RecordedDivergence]) -> list[dict[str, Any]]:
         }
         for (kind, fields, known), group in groups.items()
     ]
-    patterns.sort(key=lambda one: (bool(one["known"]), -one["divergences"]))
+    harmless = ("known", "never_kept")
+    patterns.sort(key=lambda one: (one["state"] in harmless, -one["divergences"]))
     return patterns[:PATTERNS]
 
 
 def _examples(seen: Sequence[RecordedDivergence]) -> list[RecordedDivergence]:
     """Of each pattern the last one, then more of the worst; what is open goes before the rest."""
-    ordered = sorted(seen, key=lambda one: (bool(one.known), not one.is_open))
+    states = ("open", "gone", "never_kept", "known")
+    ordered = sorted(seen, key=lambda one: states.index(one.state))
     first: dict[Any, RecordedDivergence] = {}
     for one in ordered:
         first.setdefault((one.kind, one.fields, one.known), one)
@@ -150,9 +153,12 @@ def status_lines(values: Values) -> Iterator[str]:
     )
     yield ""
     yield from _table(
-        ("mode", "commits", "compared", "equal", "known", "diverged", "missed", "made up"),
+        (
+            *("mode", "commits", "compared", "equal", "known", "not kept"),
+            *("diverged", "missed", "made up"),
+        ),
         [
-            (mode, *(f"{figures[name]:,}" for name in _SHOWN))
+            (mode, *shown_figures(figures))
             for mode, figures in values["modes"].items()
             if mode in FOLLOWED or figures["commits"]
         ],
@@ -160,9 +166,24 @@ def status_lines(values: Values) -> Iterator[str]:
     yield ""
     counts = values["divergences"]
     yield (
-        f"divergences: {counts['open']:,} open, {counts['gone']:,} seen and gone, "
-        f"{counts['known']:,} known; characters behind: {values['behind']['count']:,}"
+        f"divergences: {counts['open']:,} open, {counts['gone']:,} gone, "
+        f"{counts['known']:,} known, {counts['never_kept']:,} never kept; "
+        f"characters behind: {values['behind']['count']:,}"
     )
+    for mode, figures in values["modes"].items():
+        rates = [
+            f"{kind} {percent(times / figures['compared'])}"
+            for kind, times in figures["by_class"].items()
+            if times
+        ]
+        if rates:
+            yield f"of the comparisons in {mode}: {', '.join(rates)}"
+    if worst := values["worst"][:3]:
+        yield "worst characters: " + ", ".join(
+            f"{one['character_guid']} ({one['diverged']:,} of {one['compared']:,} diverged, "
+            f"{one['missed']:,} missed)"
+            for one in worst
+        )
     if values["unrecorded"]:
         yield f"NOT RECORDED: {values['unrecorded']:,} comparisons or divergences"
     for side, use in values["uses"].items():
@@ -173,15 +194,24 @@ def status_lines(values: Values) -> Iterator[str]:
         yield from _verdict_lines(verdict, is_short=True)
 
 
-_SHOWN = ("commits", "compared", "equal", "known", "diverged", "missed", "made_up")
+def shown_figures(figures: Values) -> list[str]:
+    """The figures of a mode for a table: commits, compared, equal, known, not kept, diverged,
+    missed, made up."""
+    names = ("commits", "compared", "equal", "known")
+    not_kept = figures["by_class"][DivergenceClass.NOT_KEPT]
+    shares = [
+        f"{figures[name]:,}"
+        + (f" ({percent(share)})" if (share := figures[f"{name}_share"]) else "")
+        for name in ("diverged", "missed")
+    ]
+    made_up = f"{figures['made_up']:,}"
+    return [*(f"{figures[name]:,}" for name in names), f"{not_kept:,}", *shares, made_up]
 
 
 def report_lines(values: Values) -> Iterator[str]:
     """The whole report."""
     yield from status_lines({**values, "verdicts": {}})
-    yield from _section(
-        "Comparisons that diverged, by class", _class_table(values), "nothing diverged"
-    )
+    yield from _section("Comparisons that were not equal, by class", _class_table(values), "none")
     yield from _section("What differs", pattern_table(values), "nothing differs")
     yield from _section("Worst characters", worst_table(values), "none")
     yield from _section("Why changes were missed", reason_table(values), "nothing was missed")
@@ -297,7 +327,7 @@ def example_lines(one: Values) -> Iterator[str]:
     """One divergence in full: where, when, after what, and both values."""
     decider = one["decider"]
     follower = "new" if decider == "legacy" else "legacy"
-    state = f"known: {one['known']}" if one["known"] else "open" if one["is_open"] else "gone since"
+    state = f"known: {one['known']}" if one["known"] else one["state"].replace("_", " ")
     where = f"currency {one['slot']}" if one["fields"] == [MONEY] else f"slot {place(one['slot'])}"
     item = "" if one["fields"] == [MONEY] else f", entry {one['entry']}"
     times = "once" if one["times"] == 1 else f"{one['times']:,} times"

@@ -6,7 +6,7 @@ Made from the JSON's values alone. Knows nothing of how evidence is kept, nor of
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mmoinv.migration.comparison import CLASSES
+from mmoinv.migration.comparison import CLASSES, DivergenceClass
 from mmoinv.migration.findings import HOUR_S, US
 from mmoinv.migration.report import (
     FOLLOWED,
@@ -16,6 +16,7 @@ from mmoinv.migration.report import (
     moment,
     pattern_table,
     reason_table,
+    shown_figures,
     worst_table,
 )
 from mmoinv.plots import (
@@ -89,8 +90,8 @@ def _summary(values: Values) -> str:
         f"Evidence of {len(values['evidence'])} file(s), from {moment(first)} to "
         f"{moment(last + HOUR_S - 1)} UTC, read at {moment(values['read_at_s'])}. "
         f"Divergences: {values['divergences']['open']:,} open, "
-        f"{values['divergences']['gone']:,} seen and gone, "
-        f"{values['divergences']['known']:,} known."
+        f"{values['divergences']['gone']:,} gone, {values['divergences']['known']:,} known, "
+        f"{values['divergences']['never_kept']:,} in fields that one side never kept."
     )
 
 
@@ -107,16 +108,12 @@ def _modes(page: Page, values: Values) -> None:
         ("Last used", uses or {"no side": "yet"}),
         ("Behind", {"characters": f"{values['behind']['count']:,}"}),
     )
-    names = ("commits", "at_commits", "at_joins", "equal", "known", "diverged", "missed", "made_up")
     page.table(
         (
-            *("mode", "commits", "compared after commits", "at joins", "equal"),
-            *("known differences", "diverged", "missed", "made up"),
+            *("mode", "commits", "compared", "equal", "known differences", "never kept"),
+            *("diverged", "missed", "made up"),
         ),
-        [
-            (mode, *(f"{figures[name]:,}" for name in names))
-            for mode, figures in values["modes"].items()
-        ],
+        [(mode, *shown_figures(figures)) for mode, figures in values["modes"].items()],
     )
 
 
@@ -183,6 +180,7 @@ class _Hours:
         ]
 
 
+DIVERGED = [str(kind) for kind in CLASSES if kind is not DivergenceClass.NOT_KEPT]
 COMPARED = ("compared:commit", "compared:join")
 
 
@@ -191,7 +189,7 @@ def _shares(values: Values, mode: str) -> list[Drawn]:
     if not hours:
         return []
     curves = [
-        Curve("diverged", hours.x, hours.shares(["diverged"], COMPARED), ORANGE, has_steps=True),
+        Curve("diverged", hours.x, hours.shares(DIVERGED, COMPARED), ORANGE, has_steps=True),
         Curve("known", hours.x, hours.shares(["known"], COMPARED), GREY, has_steps=True),
         Curve("missed", hours.x, hours.shares(["missed"], ["commits"]), PINK, has_steps=True),
     ]
@@ -214,7 +212,7 @@ def _classes(values: Values, mode: str) -> list[Drawn]:
     return [
         (
             f"{mode.capitalize()}: by class",
-            "Comparisons that diverged, by the worst difference in them.",
+            "Comparisons that were not equal, by the worst difference in them.",
             bar_plot(
                 [str(kind) for kind in kinds],
                 [Bars("comparisons", [figures["by_class"][kind] for kind in kinds], ORANGE)],
@@ -229,7 +227,7 @@ def _classes(values: Values, mode: str) -> list[Drawn]:
                     Curve(
                         str(kind),
                         hours.x,
-                        hours.counts(f"diverged:{kind}"),
+                        hours.counts(kind),
                         COLOUR_OF[kind],
                         has_steps=True,
                     )

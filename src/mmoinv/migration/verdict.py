@@ -83,7 +83,7 @@ def judge(findings: Findings, config: MigrationConfig, step: Step, now_s: float)
             *(
                 _share(
                     f"max_{kind}_share",
-                    f"diverged, {kind}",
+                    f"comparisons, {kind}",
                     figures.by_class[kind],
                     figures.share(kind),
                     limits.share_of(kind),
