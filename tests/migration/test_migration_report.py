@@ -187,7 +187,10 @@ def test_the_short_table(evidence, clock):
 def test_without_anything(evidence, clock):
     values = values_of(evidence, clock)
     assert text(status_lines(values)).startswith("1 file of evidence, nothing in it yet\n")
-    assert "nothing was looked at" in text(report_lines(values))
+    said = text(report_lines(values))
+    assert (
+        "shadow -> primary: NOT YET, nothing was compared in shadow in the last 168 hours" in said
+    )
     assert "Nothing is in the evidence yet." in report_page(values)
 
 

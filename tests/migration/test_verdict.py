@@ -133,6 +133,21 @@ def test_what_is_open(evidence, clock):
     assert missing(evidence, clock, config=config) == ["max_open"]
 
 
+def test_each_step_has_what_is_open_and_behind_in_its_own_mode(evidence, clock):
+    for _ in range(10):
+        clock.pass_h(1)
+        for guid in range(10):
+            look(evidence, mode=PRIMARY, character_guid=guid)
+            look(evidence, character_guid=guid)
+    loose = replace(MILD, max_missing_share=1.0, max_missed_share=1.0)
+    config = MigrationConfig(to_primary=loose, to_new=loose)
+    evidence.committed(50, SHADOW, LEGACY, 1)
+    evidence.missed(50, NEW, "timeout", 1)
+    look(evidence, found=batch_of(SWORD), character_guid=51)
+    assert missing(evidence, clock, Step.NEW, config) == []
+    assert missing(evidence, clock, Step.PRIMARY, config) == ["max_behind", "max_open"]
+
+
 def test_what_was_not_recorded(evidence, clock):
     look(evidence, found=batch_of(SWORD)[[0, 0]])
     assert missing(evidence, clock) == ["max_unrecorded"]

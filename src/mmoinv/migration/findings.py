@@ -146,8 +146,10 @@ class Findings:
     uses: Mapping[str, SideUse]
     characters: Mapping[str, int]
     """How many there are by the mode they were last in."""
-    behind_count: int
+    behind_counts: Mapping[str, int]
+    """Characters that are behind, by the side that is."""
     behind: Sequence[BehindCharacter]
+    """Some of them, the longest behind first."""
     worst: Sequence[WorstCharacter]
 
     def figures(self, mode: MigrationMode, since_s: float = 0.0) -> Figures:
@@ -180,9 +182,14 @@ class Findings:
             if figure == "unrecorded" and hour >= since_s // HOUR_S
         )
 
-    def open_divergences(self) -> list[RecordedDivergence]:
-        """Those that are still there, as far as anybody looked."""
-        return [one for one in self.divergences if one.is_open]
+    @property
+    def behind_count(self) -> int:
+        """Characters that are behind, on either side."""
+        return sum(self.behind_counts.values())
+
+    def open_divergences(self, mode: MigrationMode | None = None) -> list[RecordedDivergence]:
+        """Those that are still there, as far as anybody looked; last seen in a mode, or in any."""
+        return [one for one in self.divergences if one.is_open and mode in (None, one.mode)]
 
     @property
     def first_hour_s(self) -> int | None:
@@ -236,7 +243,7 @@ def read_findings(paths: Sequence[str | Path], known: Sequence[KnownDifference] 
                 for side, guid, last_us, times in rows("SELECT * FROM side")
             },
             characters=dict(rows("SELECT mode, count(*) FROM character GROUP BY mode")),
-            behind_count=len(behind),
+            behind_counts=Counter(side for _, side, _ in behind),
             behind=[BehindCharacter(unsigned(one[0]), *one[1:]) for one in behind[:WORST]],
             worst=[
                 WorstCharacter(unsigned(guid), *figures)

@@ -79,6 +79,8 @@ def _figures_values(figures: Figures) -> dict[str, Any]:
 def _verdict_values(verdict: Verdict) -> dict[str, Any]:
     return {
         "way": verdict.step.way,
+        "mode": str(verdict.step.mode),
+        "compared": verdict.figures.compared,
         "is_safe": verdict.is_safe,
         "over_last_h": verdict.thresholds.over_last_h,
         "requirements": [one._asdict() for one in verdict.requirements],
@@ -248,10 +250,14 @@ def _section(title: str, table: Any, otherwise: str) -> Iterator[str]:
 
 def _verdict_lines(verdict: Values, is_short: bool) -> Iterator[str]:
     missing = [one for one in verdict["requirements"] if not one["is_met"]]
+    span = f"the last {verdict['over_last_h']:g} hours"
+    if not verdict["compared"]:
+        yield f"{verdict['way']}: NOT YET, nothing was compared in {verdict['mode']} in {span}"
+        return
     if not missing:
-        yield f"{verdict['way']}: safe to go on, by the last {verdict['over_last_h']:g} hours"
+        yield f"{verdict['way']}: safe to go on, by {span}"
     else:
-        yield f"{verdict['way']}: NOT YET, by the last {verdict['over_last_h']:g} hours"
+        yield f"{verdict['way']}: NOT YET, by {span}"
     if shown := missing if is_short else verdict["requirements"]:
         for line in _table(
             ("", "has", "wants", "missing"),

@@ -68,9 +68,11 @@ def judge(findings: Findings, config: MigrationConfig, step: Step, now_s: float)
     limits = config.to_primary if step is Step.PRIMARY else config.to_new
     since_s = max(0.0, now_s - limits.over_last_h * HOUR_S)
     figures = findings.figures(step.mode, since_s)
+    behind = findings.behind_counts.get(step.mode.decider.other, 0)
+    still_open = len(findings.open_divergences(step.mode))
     at_most = [
-        ("max_behind", "characters behind", findings.behind_count, limits.max_behind),
-        ("max_open", "open divergences", len(findings.open_divergences()), limits.max_open),
+        ("max_behind", "characters behind", behind, limits.max_behind),
+        ("max_open", "open divergences", still_open, limits.max_open),
         ("max_unrecorded", "unrecorded", findings.unrecorded(since_s), limits.max_unrecorded),
     ]
     return Verdict(
