@@ -378,6 +378,7 @@ def test_what_could_not_be_written_is_kept_and_written_later(evidence, clock, ca
     assert Counter(one.times for one in found.divergences) == {2: 2000}
     assert found.behind_count == 2000
     assert found.unrecorded() == 0
+    assert found.failed_writes() == 4
     assert (found.reasons[0].times, found.uses["legacy"].times) == (2000, 2000)
 
 

@@ -184,6 +184,19 @@ def test_the_short_table(evidence, clock):
     assert "NOT RECORDED" not in said
 
 
+def test_a_disk_that_was_full_is_reported(evidence, clock):
+    look(evidence, USUAL, batch_of(SWORD)[[0, 0]])
+    pages = evidence._connection.execute("PRAGMA page_count").fetchone()[0]
+    evidence._connection.execute(f"PRAGMA max_page_count = {pages}")
+    for guid in range(3000):
+        look(evidence, USUAL, batch_of(SWORD), character_guid=guid)
+    assert not evidence.flush()
+    evidence._connection.execute("PRAGMA max_page_count = 1000000")
+    said = text(status_lines(values_of(evidence, clock)))
+    assert "the evidence could not be written 1 times (a full disk?)" in said
+    assert "NOT RECORDED: 1 comparisons or divergences" in said
+
+
 def test_without_anything(evidence, clock):
     values = values_of(evidence, clock)
     assert text(status_lines(values)).startswith("1 file of evidence, nothing in it yet\n")

@@ -237,6 +237,7 @@ class Evidence:
                     error,
                 )
             self.is_failing = True
+            self._unwritten.hours[int(self._now_s() // 3600), "", "write_failed"] += 1
             return False
         if self.is_failing:
             log.warning("the evidence of the move is written to %s again", self.path)

@@ -176,10 +176,17 @@ class Findings:
 
     def unrecorded(self, since_s: float = 0.0) -> int:
         """What could not be kept as evidence."""
+        return self._of_all_modes("unrecorded", since_s)
+
+    def failed_writes(self, since_s: float = 0.0) -> int:
+        """How often the evidence could not be written, and was tried again."""
+        return self._of_all_modes("write_failed", since_s)
+
+    def _of_all_modes(self, wanted: str, since_s: float) -> int:
         return sum(
             times
             for (hour, _, figure), times in self.hours.items()
-            if figure == "unrecorded" and hour >= since_s // HOUR_S
+            if figure == wanted and hour >= since_s // HOUR_S
         )
 
     @property

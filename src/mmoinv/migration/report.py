@@ -57,6 +57,7 @@ def report_values(
         "reasons": [one._asdict() for one in findings.reasons],
         "uses": {side: use._asdict() for side, use in findings.uses.items()},
         "unrecorded": findings.unrecorded(since_s),
+        "failed_writes": findings.failed_writes(since_s),
         "verdicts": {
             str(step): _verdict_values(judge(findings, config, step, now_s)) for step in Step
         },
@@ -188,6 +189,11 @@ def status_lines(values: Values) -> Iterator[str]:
         )
     if values["unrecorded"]:
         yield f"NOT RECORDED: {values['unrecorded']:,} comparisons or divergences"
+    if values["failed_writes"]:
+        yield (
+            f"the evidence could not be written {values['failed_writes']:,} times (a full disk?); "
+            "it was kept in memory until that worked"
+        )
     for side, use in values["uses"].items():
         ago_h = (values["read_at_s"] - use["last_us"] / US) / HOUR_S
         yield f"the {side} side was last used {moment(use['last_us'] // US)} ({ago_h:.1f} h ago)"
