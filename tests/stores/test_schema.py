@@ -24,6 +24,7 @@ from mmoinv.stores.schema import State
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite import SqliteStore
 from mmoinv.stores.sqlite.schema import engine_around
+from mmoinv.stores.stored_rows import BadRow
 from mmoinv.stores.tables import METADATA, VERSION_TABLE
 
 
@@ -58,7 +59,7 @@ def test_the_code_speaks_the_newest_version() -> None:
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("0001", "mmoinv db upgrade"), ("0004", "newer mmoinv"), ("what", "newer mmoinv")],
+    [("0001", "mmoinv db upgrade"), ("0005", "newer mmoinv"), ("what", "newer mmoinv")],
 )
 async def test_another_version_is_refused_and_left_alone(
     path: Path, version: str, said: str
@@ -82,8 +83,8 @@ async def test_up_and_down_and_up_again(database_url: str) -> None:
         assert await store.schema() == (State.EMPTY, "")
     async with store:
         await store.add_world("world-1", "verifier")
-    assert await store.schema() == (State.CURRENT, "0003")
-    assert await store.downgrade("0001") == (State.CURRENT, "0003")
+    assert await store.schema() == (State.CURRENT, "0004")
+    assert await store.downgrade("0001") == (State.CURRENT, "0004")
     with pytest.raises(SchemaVersionError, match="mmoinv db upgrade"):
         await store.open()
     assert await store.schema() == (State.OLDER, "0001")
@@ -107,7 +108,25 @@ async def test_money_and_history_are_not_lost_on_the_way_down(database_url: str)
         assert len(await store.read_ledger(7)) == 1
 
 
-@pytest.mark.parametrize("version", ["0000", "base", "0004", ""])
+async def test_what_an_import_set_aside_is_not_lost_on_the_way_down(database_url: str) -> None:
+    store = store_for(database_url)
+    assert isinstance(store, SqlStore)
+    row = BadRow({"owner": 2**64 - 1, "slot": 5, "name": b"\xe9"}, "no item")
+    rows = [(2**64 - 1, row), (7, row), (7, row)]
+    async with store:
+        assert await store.keep_import_rows("kyoril", rows) == 3
+        assert await store.keep_import_rows("kyoril", rows) == 0
+        assert await store.keep_import_rows("other", rows[:1]) == 1
+    with pytest.raises(SchemaVersionError, match="import_set_aside, and it has rows"):
+        await store.downgrade("0003")
+    async with store:
+        await store.clear_characters(7, 7)
+        await store.clear_characters(2**64 - 1, 2**64 - 1)
+    assert (await store.downgrade("0003")).version == "0004"
+    await store.upgrade()
+
+
+@pytest.mark.parametrize("version", ["0000", "base", "0005", ""])
 async def test_there_is_no_way_further_down(database_url: str, version: str) -> None:
     store = store_for(database_url)
     assert isinstance(store, SqlStore)

@@ -22,6 +22,8 @@ PARTNER = np.dtype([("character_guid", "<u8"), ("version", "<u8")])
 class OwnReason(IntEnum):
     """Reasons that mmoinv's own tools give. All other numbers are the game's."""
 
+    IMPORTED = 253
+    """`mmoinv migrate import`."""
     CORRECTED = 254
     """`mmoinv verify --fix`: what was before is what was found, not what the ledger said."""
     RESTORED = 255

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from mmoinv.errors import SchemaVersionError
 from mmoinv.stores.tables import META, VERSION_TABLE, table_names
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The one that this mmoinv speaks: the newest of `mmoinv.stores.migrations`."""
 OLDEST_VERSION = "0001"
 LOCK_NUMBER = 0x6D6D6F696E76

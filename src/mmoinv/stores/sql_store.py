@@ -26,6 +26,7 @@ from mmoinv.records import INVENTORY_ITEM, U32_MAX, Batch, InventoryItemData
 from mmoinv.stores import sessions
 from mmoinv.stores.entries import Entry, MintGuids, Outcome
 from mmoinv.stores.forgetting import forget_ledger, forget_operations, forgotten_epoch
+from mmoinv.stores.import_rows import keep_import_rows
 from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.part import Rules
 from mmoinv.stores.schema import Schema, downgrade, schema_of, upgrade
@@ -35,6 +36,7 @@ from mmoinv.stores.store import Session, StoreCounts, World
 from mmoinv.stores.stored_rows import BadRow, inventory
 from mmoinv.stores.tables import (
     APPLIED,
+    IMPORT_SET_ASIDE,
     INVENTORY,
     LEDGER,
     LEDGER_COLUMNS,
@@ -291,7 +293,7 @@ class SqlStore(ABC):
 
         def work(connection: Connection) -> int:
             items = 0
-            for table in (INVENTORY, SESSION, SET_ASIDE, WALLET, LEDGER):
+            for table in (INVENTORY, SESSION, SET_ASIDE, IMPORT_SET_ASIDE, WALLET, LEDGER):
                 for span in spans(connection, table, first_guid, last_guid):
                     deleted = connection.execute(delete(table).where(span)).rowcount
                     items += deleted if table is INVENTORY else 0
@@ -317,6 +319,11 @@ class SqlStore(ABC):
                 sessions.note_set_aside(connection, character_guid, BadRow(values, reason))
 
         await self._write(work)
+
+    async def keep_import_rows(self, source: str, rows: Sequence[tuple[int, BadRow]]) -> int:
+        """Keep rows of old tables, each with its character, that an import could not take whole;
+        how many of them were not kept before. ``source`` names the old tables."""
+        return await self._write(lambda connection: keep_import_rows(connection, source, rows))
 
     async def raise_version(self, character_guid: int, epoch: int, version: int) -> None:
         """Raise the version of a character, of whom one holds the session ``epoch``."""

@@ -98,7 +98,8 @@ def row_fault(row: Mapping[str, Any]) -> str:
 
 
 def row_text(row: Mapping[str, Any]) -> str:
-    """A stored row as JSON, whatever is in it; bytes as hex."""
+    """A stored row as JSON, whatever is in it; bytes as hex, what JSON has no word for as text."""
     return json.dumps(
-        {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
+        {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()},
+        default=str,
     )

@@ -198,6 +198,29 @@ SET_ASIDE = Table(
 )
 """Rows of character_inventory that could not be read, as JSON: nothing is thrown away."""
 
+IMPORT_SET_ASIDE = Table(
+    "import_set_aside",
+    METADATA,
+    Column("set_aside_id", NUMBER, primary_key=True),
+    Column("source", NAME, nullable=False),
+    Column("character_guid", Unsigned64(), nullable=False),
+    Column("slot", NUMBER),
+    Column("stored_row", LONG_TEXT, nullable=False),
+    Column("reason", LONG_TEXT, nullable=False),
+    Column("digest", NAME, nullable=False),
+    Column("set_aside_at", NUMBER, nullable=False),
+    **OPTIONS,
+)
+"""Rows of old tables that an import could not take, or not whole, as JSON. digest tells the rows of
+a character apart, so that importing again adds none twice."""
+Index(
+    "import_set_aside_row",
+    IMPORT_SET_ASIDE.c.character_guid,
+    IMPORT_SET_ASIDE.c.source,
+    IMPORT_SET_ASIDE.c.digest,
+    unique=True,
+)
+
 WALLET = Table(
     "character_wallet",
     METADATA,

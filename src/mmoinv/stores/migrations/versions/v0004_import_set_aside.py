@@ -1,0 +1,46 @@
+"""What an import could not take, as rows: nothing of the old tables is thrown away."""
+
+from alembic import op
+from sqlalchemy import Column
+
+from mmoinv.stores.tables import LONG_TEXT, NAME, NUMBER, OPTIONS, Unsigned64
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Nothing was imported yet."""
+    op.create_table(
+        "import_set_aside",
+        Column("set_aside_id", NUMBER, primary_key=True),
+        Column("source", NAME, nullable=False),
+        Column("character_guid", Unsigned64(), nullable=False),
+        Column("slot", NUMBER),
+        Column("stored_row", LONG_TEXT, nullable=False),
+        Column("reason", LONG_TEXT, nullable=False),
+        Column("digest", NAME, nullable=False),
+        Column("set_aside_at", NUMBER, nullable=False),
+        if_not_exists=True,
+        **OPTIONS,
+    )
+    op.create_index(
+        "import_set_aside_row",
+        "import_set_aside",
+        ["character_guid", "source", "digest"],
+        unique=True,
+        if_not_exists=True,
+    )
+
+
+def downgrade() -> None:
+    """What was set aside would be gone."""
+    from mmoinv.errors import SchemaVersionError
+
+    found = op.get_bind().exec_driver_sql("SELECT 1 FROM import_set_aside LIMIT 1").first()
+    if found is not None:
+        raise SchemaVersionError(
+            "below version 0004 there is no import_set_aside, and it has rows: they would be gone. "
+            "Copy the table, delete its rows, and run it again; nothing was changed."
+        )
+    op.drop_table("import_set_aside")
