@@ -6,21 +6,23 @@ and no packets.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.commits import CURRENCY, OPERATION, PARTICIPANT, Commits, OperationKind
-from mmoinv.errors import OperationRefusedError, StoreUnavailableError
+from mmoinv.commits import CURRENCY, OPERATION, PARTICIPANT, CommitFlags, Commits, OperationKind
+from mmoinv.errors import OperationRefusedError, StoreDataError, StoreUnavailableError
 from mmoinv.records import Batch
 from mmoinv.stores import (
     CommitEntry,
     CommitOutcome,
+    Entry,
     JoinEntry,
     JoinOutcome,
     LeaveEntry,
+    Outcome,
     Store,
     Verdict,
 )
@@ -45,6 +47,17 @@ class Change(NamedTuple):
         return not (len(self.items) or len(self.deletes) or self.money)
 
 
+class Replacement(NamedTuple):
+    """A character's whole inventory, written over what is there, and money by currency; made on
+    ``version``, under the session ``epoch``."""
+
+    character_guid: int
+    epoch: int
+    version: int
+    items: Batch
+    money: Mapping[int, int]
+
+
 class Desk:
     """A world server without players, on an open store."""
 
@@ -54,6 +67,7 @@ class Desk:
         self._node_epoch = node_epoch
         self._nonce = secrets.randbits(64)
         self._operations = 0
+        self._minted = 0
 
     @classmethod
     async def at(cls, store: Store) -> Self:
@@ -74,6 +88,55 @@ class Desk:
         assert isinstance(outcome, JoinOutcome)
         return outcome
 
+    async def join_all(self, character_guids: Sequence[int]) -> list[JoinOutcome]:
+        """As `join`, of many characters in one transaction; in order."""
+        outcomes = await self.store.write_group(
+            [JoinEntry(guid, self.world_id, self._nonce) for guid in character_guids]
+        )
+        return [outcome for outcome in outcomes if isinstance(outcome, JoinOutcome)]
+
+    def mint(self, count: int) -> npt.NDArray[np.uint64]:
+        """Item guids that nobody ever had, u64."""
+        first = self._node_epoch << 32 | self._minted + 1
+        self._minted += count
+        return np.arange(first, first + count, dtype=np.uint64)
+
+    async def replace_all(self, replacements: Sequence[Replacement], reason: int) -> dict[int, str]:
+        """Write many characters in one transaction, an operation each, and leave them; why some
+        were refused, by character: nothing of those is written."""
+        entries = [
+            CommitEntry(
+                self.world_id,
+                _commits(
+                    self._next_id(),
+                    one.character_guid,
+                    one.epoch,
+                    one.version,
+                    Change(one.items, np.zeros(0, np.uint16), one.money),
+                    reason,
+                    CommitFlags.REPLACE,
+                ),
+            )
+            for one in replacements
+        ]
+        leaves = [LeaveEntry(one.character_guid, self.world_id, one.epoch) for one in replacements]
+        try:
+            outcomes = await self._write([*entries, *leaves])
+        except StoreDataError as error:
+            if len(replacements) == 1:
+                await self.store.write_group(leaves)
+                return {replacements[0].character_guid: str(error)}
+            # The database refuses the data of one of them: the others are written without it.
+            half = len(replacements) // 2
+            refused = await self.replace_all(replacements[:half], reason)
+            return refused | await self.replace_all(replacements[half:], reason)
+        return {
+            one.character_guid: outcome.messages.get(0, Verdict(int(outcome.statuses[0])).name)
+            for one, outcome in zip(replacements, outcomes, strict=False)
+            if isinstance(outcome, CommitOutcome)
+            and outcome.statuses[0] > Verdict.ALREADY_COMMITTED
+        }
+
     async def leave(self, character_guid: int, epoch: int) -> None:
         """Give the session back."""
         await self.store.write_group([LeaveEntry(character_guid, self.world_id, epoch)])
@@ -83,20 +146,12 @@ class Desk:
     ) -> int:
         """Write a change that was made on ``version``; the operation's id.
         `OperationRefusedError` if it is refused: then nothing is written."""
-        self._operations += 1
-        operation_id = self._node_epoch << 32 | self._operations
+        operation_id = self._next_id()
         entry = CommitEntry(
             self.world_id,
             _commits(operation_id, character_guid, epoch, version, change, reason),
         )
-        for tries_left in reversed(range(TRIES)):
-            try:
-                (outcome,) = await self.store.write_group([entry])
-                break
-            except StoreUnavailableError:
-                # It may be committed: the same id finds that out.
-                if not tries_left:
-                    raise
+        (outcome,) = await self._write([entry])
         assert isinstance(outcome, CommitOutcome)
         if outcome.statuses[0] > Verdict.ALREADY_COMMITTED:
             raise OperationRefusedError(
@@ -107,6 +162,20 @@ class Desk:
             )
         return operation_id
 
+    def _next_id(self) -> int:
+        self._operations += 1
+        return self._node_epoch << 32 | self._operations
+
+    async def _write(self, entries: Sequence[Entry]) -> list[Outcome]:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return await self.store.write_group(entries)
+            except StoreUnavailableError:
+                # It may be committed: the same ids find that out.
+                if not tries_left:
+                    raise
+        raise AssertionError("unreachable")
+
 
 def _commits(
     operation_id: int,
@@ -115,12 +184,14 @@ def _commits(
     version: int,
     change: Change,
     reason: int,
+    flags: int = 0,
 ) -> Commits:
     operations = np.zeros(1, OPERATION)
     operations["operation_id"] = operation_id
     operations["participant_count"] = 1
     operations["kind"] = OperationKind.COMMIT
     operations["reason"] = reason
+    operations["flags"] = flags
     participants = np.zeros(1, PARTICIPANT)
     participants["character_guid"] = character_guid
     participants["session_epoch"] = epoch

@@ -13,19 +13,16 @@ from sqlalchemy import Connection, text
 
 from mmoinv import INVENTORY_ITEM
 from mmoinv.errors import ConfigurationError, StoreError, StoreUnavailableError
+from mmoinv.legacy import OldInventory, SourceCounts
+from mmoinv.legacy.interface import LAST_GUID
+from mmoinv.legacy.kyoril import FLAGS, KyorilTables
+from mmoinv.legacy.sql_tables import MOST_AT_ONCE
 from mmoinv.stores import store_for
-from mmoinv.stores.character_items import (
-    COLUMNS,
-    MOST_AT_ONCE,
-    SourceCounts,
-    SourceInventory,
-    count_character_items,
-    read_character_items,
-)
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.tables import signed_number
 
 HALF = 2**63
+COLUMNS = ("owner", "slot", "entry", "creator", "count", "durability", FLAGS)
 OWNERS = [1, 2, 7, HALF - 1, HALF, 2**64 - 1]
 BACKPACK = 255 << 8 | 23
 POTIONS = (BACKPACK, 100, None, 5, 40, 1)
@@ -74,14 +71,19 @@ async def fill(url: str, *rows: tuple[Any, ...], create: str = "") -> None:
     await run(url, create or (UNSIGNED if keeps_unsigned else SIGNED), *inserted(*rows))
 
 
-async def read(url: str, at_once: int = 1000) -> list[SourceInventory]:
-    return [one async for one in read_character_items(url, at_once)]
+async def read(url: str, at_once: int = 1000) -> list[OldInventory]:
+    tables = KyorilTables(url)
+    return [one async for page in tables.read(0, LAST_GUID, at_once) for one in page]
+
+
+async def count(url: str) -> SourceCounts:
+    return await KyorilTables(url).counts(0, LAST_GUID)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 6, 1000])
 async def test_every_character_is_read_once_in_ascending_order(database_url: str, at_once: int):
     await fill(database_url, *((owner, *POTIONS) for owner in reversed(OWNERS)))
-    assert await count_character_items(database_url) == SourceCounts(6, 6)
+    assert await count(database_url) == SourceCounts(6, 6)
     found = await read(database_url, at_once)
     assert [one.character_guid for one in found] == OWNERS
     assert [one.items["entry"].tolist() for one in found] == [[100]] * 6
@@ -97,7 +99,7 @@ async def test_a_row_becomes_a_record(database_url: str):
     creator = 2**64 - 2
     largest = (7, 255 << 8 | 5, 2**32 - 1, creator, 2**16 - 1, 2**32 - 1, 2**32 - 1)
     await fill(database_url, (7, *POTIONS), largest)
-    assert await count_character_items(database_url) == SourceCounts(1, 2)
+    assert await count(database_url) == SourceCounts(1, 2)
     (found,) = await read(database_url)
     assert found.items.dtype == INVENTORY_ITEM
     assert found.items.tolist() == [
@@ -108,7 +110,7 @@ async def test_a_row_becomes_a_record(database_url: str):
 
 async def test_an_empty_table_has_no_characters(database_url: str):
     await fill(database_url)
-    assert await count_character_items(database_url) == SourceCounts(0, 0)
+    assert await count(database_url) == SourceCounts(0, 0)
     assert await read(database_url) == []
 
 
@@ -127,7 +129,7 @@ async def test_rows_that_no_record_can_hold_are_told(database_url: str):
         (2, 99_999, 100, 9, 1, 0, 0),
         (3, 0, 0, None, 1, 0, 0),
     )
-    assert await count_character_items(database_url) == SourceCounts(2, 11)
+    assert await count(database_url) == SourceCounts(2, 11)
     found, nothing = await read(database_url)
     assert found.items["slot"].tolist() == [BACKPACK]
     assert {fault.values["slot"]: fault.reason for fault in found.faults} == {
@@ -142,7 +144,7 @@ async def test_rows_that_no_record_can_hold_are_told(database_url: str):
         99_999: "slot 99999 is outside 0..65535",
     }
     last = next(fault.values for fault in found.faults if fault.values["slot"] == 99_999)
-    assert (last["character_guid"], last["entry"], last["creator"]) == (2, 100, 9)
+    assert (last["owner"], last["entry"], last["creator"]) == (2, 100, 9)
     assert (nothing.character_guid, len(nothing.items), len(nothing.faults)) == (3, 0, 1)
 
 
@@ -151,17 +153,35 @@ async def test_without_its_key_a_table_may_have_a_slot_twice_or_nothing_in_it(da
     unknown = (2, 1, None, None, 1, 0, 0)
     await run(database_url, KEYLESS, *inserted(potions, arrows, unknown, (2, 2, 300, 0, 1, 0, 0)))
     (found,) = await read(database_url)
-    assert found.items["entry"].tolist() == [300]
-    assert sorted((fault.values["entry"] or 0, fault.reason) for fault in found.faults) == [
-        (0, "entry None is not a whole number"),
-        (100, f"slot {BACKPACK}: the slot occurs twice"),
-        (200, f"slot {BACKPACK}: the slot occurs twice"),
+    assert found.items["entry"].tolist() == [300, 200]
+    assert [(fault.values["entry"], fault.reason) for fault in found.faults] == [
+        (100, f"slot {BACKPACK}: the slot occurs twice, and a later row is taken"),
+        (None, "entry None is not a whole number"),
     ]
     await run(database_url, *inserted((None, *POTIONS)))
     with pytest.raises(
         ConfigurationError, match=r"1 rows .* owner that is no number, such as None"
     ):
         await read(database_url)
+
+
+async def test_of_a_slot_that_comes_often_the_last_row_is_taken(database_url: str):
+    rows = [(2, BACKPACK, entry, None, 1, 0, 0) for entry in (7, 9, 8, 1, 5, 3)]
+    late = (2, BACKPACK, 6, None, 0, 0, 0)
+    others = [(guid, 1, guid, None, 1, 0, 0) for guid in (3, 1)]
+    mixed = [row for pair in zip(rows, others * 3, strict=True) for row in pair]
+    await run(database_url, KEYLESS, *inserted(*mixed, late))
+    first, found, last = await read(database_url)
+    assert found.items["entry"].tolist() == [3]
+    assert [fault.values["entry"] for fault in found.faults] == [7, 9, 8, 1, 5, 6]
+    assert (len(first.faults), len(last.faults)) == (2, 2)
+
+
+async def test_an_older_table_has_no_flags(database_url: str):
+    await run(database_url, KEYLESS.replace(", flags BIGINT", ""), *inserted((7, *POTIONS[:-1])))
+    (found,) = await read(database_url)
+    assert found.items.tolist() == [(100, BACKPACK, 5, 0, 0, 40, 0, 0, 0, 0)]
+    assert "item_flags" not in (await KyorilTables(database_url).capacity()).fields
 
 
 async def test_sqlite_may_have_text_where_numbers_go(tmp_path: Path):
@@ -182,7 +202,7 @@ async def test_sqlite_may_have_text_where_numbers_go(tmp_path: Path):
         "creator '' is not a whole number",
     ]
     await run(url, *inserted(("Uther", *POTIONS)))
-    for reading in (count_character_items(url), read(url)):
+    for reading in (count(url), read(url)):
         with pytest.raises(ConfigurationError, match="owner that is no number, such as 'Uther'"):
             await reading
 
@@ -202,13 +222,13 @@ async def test_capitals_and_more_columns_do_no_harm(database_url: str):
 
 async def test_what_is_no_such_table_says_what_is_there(database_url: str):
     await run(database_url, "CREATE TABLE guilds (name INT)")
-    for reading in (count_character_items(database_url), read(database_url)):
+    for reading in (count(database_url), read(database_url)):
         with pytest.raises(ConfigurationError, match=r"no table .* are: guilds\).* nothing was"):
             await reading
     await run(database_url, "CREATE TABLE character_items (owner BIGINT, slot INT, item INT)")
     with pytest.raises(
         ConfigurationError,
-        match=r"no column entry, creator, count, durability, flags \(it has: item, owner, slot\)",
+        match=r"no column entry, creator, count, durability \(it has: item, owner, slot\)",
     ):
         await read(database_url)
 
@@ -227,7 +247,7 @@ async def test_reading_cannot_write(database_url: str):
     assert isinstance(store, SqlStore)
     with pytest.raises(StoreError, match=r"(?i)read[- ]?only"):
         await store.read_only(lambda c: c.execute(text("DELETE FROM character_items")))
-    assert await count_character_items(database_url) == SourceCounts(1, 1)
+    assert await count(database_url) == SourceCounts(1, 1)
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
@@ -268,7 +288,7 @@ async def test_a_server_that_takes_no_writes_can_be_read(
 
 async def test_no_database_is_made_by_reading(tmp_path: Path):
     with pytest.raises(StoreUnavailableError):
-        await count_character_items(f"sqlite:///{tmp_path / 'none.db'}")
+        await count(f"sqlite:///{tmp_path / 'none.db'}")
     assert os.listdir(tmp_path) == []
 
 
@@ -282,5 +302,5 @@ async def test_no_password_is_shown(scheme: str):
 
 @pytest.mark.parametrize("at_once", [0, -1, MOST_AT_ONCE + 1])
 async def test_how_many_at_once_has_bounds(tmp_path: Path, at_once: int):
-    with pytest.raises(ConfigurationError, match="characters_at_once"):
+    with pytest.raises(ConfigurationError, match="at_once"):
         await read(f"sqlite:///{tmp_path / 'old.db'}", at_once)
