@@ -5,11 +5,11 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from old_tables import KEYLESS, SIGNED, fill, inserted, run
 from servers.database_server import DatabaseServer
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from mmoinv import INVENTORY_ITEM
 from mmoinv.errors import ConfigurationError, StoreError, StoreUnavailableError
@@ -19,7 +19,6 @@ from mmoinv.legacy.kyoril import FLAGS, KyorilTables
 from mmoinv.legacy.sql_tables import MOST_AT_ONCE
 from mmoinv.stores import store_for
 from mmoinv.stores.sql_store import SqlStore
-from mmoinv.stores.tables import signed_number
 
 HALF = 2**63
 COLUMNS = ("owner", "slot", "entry", "creator", "count", "durability", FLAGS)
@@ -27,48 +26,6 @@ OWNERS = [1, 2, 7, HALF - 1, HALF, 2**64 - 1]
 BACKPACK = 255 << 8 | 23
 POTIONS = (BACKPACK, 100, None, 5, 40, 1)
 """slot, entry, creator, count, durability, flags"""
-
-UNSIGNED = """CREATE TABLE character_items (
-    owner BIGINT UNSIGNED NOT NULL, slot INT UNSIGNED NOT NULL, entry BIGINT NOT NULL,
-    creator BIGINT UNSIGNED NULL, count INT NOT NULL, durability BIGINT NOT NULL,
-    flags BIGINT NOT NULL, PRIMARY KEY (owner, slot))"""
-SIGNED = UNSIGNED.replace(" UNSIGNED", "")
-KEYLESS = "CREATE TABLE character_items (" + ", ".join(f"{name} BIGINT" for name in COLUMNS) + ")"
-INSERT = "INSERT INTO character_items VALUES ({})"
-
-
-async def run(url: str, *statements: str) -> None:
-    """Run statements in a database; an SQLite file is made."""
-    store = store_for(url)
-    assert isinstance(store, SqlStore)
-    if url.startswith("sqlite"):
-        sqlite3.connect(url.removeprefix("sqlite:///")).close()
-
-    def work(connection: Connection) -> None:
-        for statement in statements:
-            connection.execute(text(statement))
-
-    await store.inspect(work)
-
-
-def inserted(*rows: tuple[Any, ...]) -> list[str]:
-    """The statements that insert rows."""
-    return [
-        INSERT.format(", ".join("NULL" if value is None else repr(value) for value in row))
-        for row in rows
-    ]
-
-
-async def fill(url: str, *rows: tuple[Any, ...], create: str = "") -> None:
-    """The table as the C++ realm has it; on MariaDB its numbers are unsigned, elsewhere owner and
-    creator are the signed numbers of the same bits."""
-    keeps_unsigned = not create and url.startswith("mariadb")
-    if not keeps_unsigned:
-        rows = tuple(
-            (signed_number(owner), slot, entry, creator and signed_number(creator), *others)
-            for owner, slot, entry, creator, *others in rows
-        )
-    await run(url, create or (UNSIGNED if keeps_unsigned else SIGNED), *inserted(*rows))
 
 
 async def read(url: str, at_once: int = 1000) -> list[OldInventory]:

@@ -16,7 +16,7 @@ def completed(items: Batch, known: Batch, kept: Collection[str]) -> Batch:
     """A batch from old tables that keep the fields ``kept``, with what they don't keep taken from
     ``known``, another one of the same character: from the record of the same slot and entry, else
     from one of the same entry that no other record takes. What none is found for stays 0."""
-    missing = sorted(ALL_FIELDS - set(kept) - {"contained"})
+    missing = sorted(ALL_FIELDS - set(kept) - {"contained", "slot"})
     nameless = "item_guid" in kept and bool((items["item_guid"] == 0).any())
     if not len(items) or not len(known) or not (missing or nameless):
         return items

@@ -190,8 +190,8 @@ class _Import:
             else:
                 wanted[guid] = items, money
         if self.desk is None:
-            for items, money in wanted.values():
-                self._count(items, money)
+            for wish in wanted.values():
+                self._count(*wish)
             return
         if rows:
             # First: what is not taken is kept, whatever comes after.

@@ -161,8 +161,8 @@ class KyorilTables(SqlTables):
 def advice(connection: Connection) -> str:
     """What makes reading the table quicker; empty if it is quick already."""
     inspector = inspect(connection)
-    keys = [inspector.get_pk_constraint(NAME)["constrained_columns"]]
-    keys += [index["column_names"] for index in inspector.get_indexes(NAME)]
+    keys: list[list[str | None]] = [list(inspector.get_pk_constraint(NAME)["constrained_columns"])]
+    keys += [list(index["column_names"]) for index in inspector.get_indexes(NAME)]
     if any(key and (key[0] or "").lower() == "owner" for key in keys):
         return ""
     return (
@@ -196,7 +196,7 @@ def _inventory(
     # A table that came here without its key, or from SQLite, may hold anything.
     names = (*COLUMNS, FLAGS) if has_flags else COLUMNS
 
-    def bad(index: int, reason: str) -> BadRow:
+    def untaken(index: int, reason: str) -> BadRow:
         told = dict(zip(names, stored[index], strict=False))
         return BadRow(told | {"owner": character_guid}, reason)
 
@@ -204,12 +204,12 @@ def _inventory(
     faults: dict[int, BadRow] = {}
     for index, row in enumerate(rows):
         if reason := row_fault(dict(zip(ROW_COLUMNS, row, strict=True))):
-            faults[index] = bad(index, reason)
+            faults[index] = untaken(index, reason)
             continue
         slot = row[1] or 0
         if slot in taken:
             twice = fault_sentence(Fault.SLOT_TWICE, slot)
-            faults[taken[slot]] = bad(taken[slot], f"{twice}, and a later row is taken")
+            faults[taken[slot]] = untaken(taken[slot], f"{twice}, and a later row is taken")
         taken[slot] = index
     items, _ = inventory([rows[index] for index in sorted(taken.values())])
     return OldInventory(character_guid, items, [faults[index] for index in sorted(faults)])
