@@ -23,7 +23,7 @@ from mmoinv.inventory.slots import (
 )
 from mmoinv.legacy.azerothcore_writing import put
 from mmoinv.legacy.interface import WIDEST, Capacity, OldChange, OldInventory, SourceCounts
-from mmoinv.legacy.sql_tables import FoundTable, SqlTables, in_chunks
+from mmoinv.legacy.sql_tables import HALF, FoundTable, SqlTables, in_chunks
 from mmoinv.records import U32_MAX
 from mmoinv.stores.stored_rows import BadRow, Row, inventory, row_fault
 from mmoinv.stores.tables import ROW_COLUMNS
@@ -54,6 +54,14 @@ class Tables(NamedTuple):
     places: FoundTable
     items: FoundTable
 
+    @property
+    def last_guid(self) -> int:
+        """The highest number that a character can have."""
+        return min(
+            found.limit("guid") if found.is_unsigned("guid") else HALF - 1
+            for found in (self.characters, self.places)
+        )
+
 
 class AzerothcoreTables(SqlTables):
     """`mmoinv.legacy.OldTables` of AzerothCore, or of a relative with the same columns."""
@@ -64,6 +72,7 @@ class AzerothcoreTables(SqlTables):
         """How many characters, with items or without, and rows of items."""
         tables = self._tables(connection)
         guid, holder = tables.characters.column("guid"), tables.places.column("guid")
+        last_guid = min(last_guid, tables.last_guid)
         rows = connection.execute(
             select(func.count())
             .select_from(tables.places.table)
@@ -80,6 +89,7 @@ class AzerothcoreTables(SqlTables):
     ) -> list[OldInventory]:
         """The next characters of a range."""
         tables = self._tables(connection)
+        last_guid = min(last_guid, tables.last_guid)
         guids: set[int] = set()
         for found in (tables.characters, tables.places):
             guid = found.column("guid")
@@ -202,10 +212,12 @@ def _inventory(
 ) -> OldInventory:
     """What is taken of a character's rows, and what is not, with the reason."""
     faults: list[BadRow] = []
-    bags = {row["item"]: row["slot"] for row in rows if not row["bag"]}
+    bags: dict[int, int] = {}
+    """Slots of bags of which there is nothing to complain."""
     taken: dict[int, tuple[Row, dict[str, Any]]] = {}
     places: dict[int, int] = {}
-    for row in rows:
+    # Bags before what is in them.
+    for row in sorted(rows, key=lambda row: bool(row["bag"])):
         reason = ""
         record: Row = ()
         if character_guid not in purses:
@@ -225,8 +237,12 @@ def _inventory(
             what = f"slot {slot}: the slot occurs twice"
             if earlier != slot or taken[earlier][1]["item"] == number:
                 what = f"item {number} is there twice"
-            faults.append(BadRow(taken.pop(earlier)[1], f"{what}, and a later row is taken"))
+            before = taken.pop(earlier)[1]
+            bags.pop(before["item"], None)
+            faults.append(BadRow(before, f"{what}, and a later row is taken"))
         taken[slot], places[number] = (record, row), slot
+        if not row["bag"]:
+            bags[number] = row["slot"]
     items, _ = inventory([record for record, _ in taken.values()])
     leftovers = [left for _, row in taken.values() if (left := _left(row)) is not None]
     balances = {}
@@ -238,7 +254,7 @@ def _inventory(
     return OldInventory(character_guid, items, faults, balances, leftovers)
 
 
-def _slot_of(row: Mapping[str, Any], bags: Mapping[int, Any]) -> tuple[int, str]:
+def _slot_of(row: Mapping[str, Any], bags: Mapping[int, int]) -> tuple[int, str]:
     """The absolute slot of an item, or why it has none."""
     bag, slot, item = row["bag"], row["slot"], row["item"]
     for name in PLACES[1:]:
@@ -253,7 +269,7 @@ def _slot_of(row: Mapping[str, Any], bags: Mapping[int, Any]) -> tuple[int, str]
             return OWN | slot, ""
         return 0, f"slot {slot} of the character itself is no place that mmoinv has"
     if bag not in bags:
-        return 0, f"the bag {bag} that it is in is not the character's"
+        return 0, f"the bag {bag} that it is in is not the character's, or is not taken"
     place = bags[bag]
     if place not in EQUIPPED_BAGS:
         where = "in the bank" if OWN | place in BANK_BAGS else "not worn"
