@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from mmoinv.inventory.slots import (
     BAG_PACK,
+    BANK,
     BANK_BAGS,
     EQUIPPED_BAGS,
     MAX_BAG_SLOTS,
@@ -272,7 +273,7 @@ def _slot_of(row: Mapping[str, Any], bags: Mapping[int, int]) -> tuple[int, str]
         return 0, f"the bag {bag} that it is in is not the character's, or is not taken"
     place = bags[bag]
     if place not in EQUIPPED_BAGS:
-        where = "in the bank" if OWN | place in BANK_BAGS else "not worn"
+        where = "in the bank" if OWN | place in (*BANK, *BANK_BAGS) else "not worn"
         return 0, f"the bag that it is in is {where} (slot {place}): mmoinv has no place in it"
     if not 0 <= slot < MAX_BAG_SLOTS:
         return 0, f"a bag has no slot {slot}"
