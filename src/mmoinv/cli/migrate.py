@@ -5,6 +5,7 @@ Each group of its actions has a file of its own.
 
 from mmoinv.cli.arguments import Commands, Formatter
 from mmoinv.cli.migrate_sides import add_side_commands
+from mmoinv.cli.migrate_tables import add_table_commands
 
 
 def add_migrate(commands: Commands) -> None:
@@ -17,6 +18,8 @@ def add_migrate(commands: Commands) -> None:
         "undone.\ndocs/migration-evidence.md says what the figures mean.",
         epilog=(
             "examples:\n"
+            "  mmoinv migrate import --from mariadb://reader@db/old --dry-run\n"
+            "      what the old tables have, and what could not be taken of it\n"
             "  mmoinv migrate mode shadow --share 0.1\n"
             "      write both ways for a tenth of the characters; the old one decides\n"
             "  mmoinv migrate status world-1.evidence world-2.evidence\n"
@@ -27,4 +30,5 @@ def add_migrate(commands: Commands) -> None:
         formatter_class=Formatter,
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    add_table_commands(actions)
     add_side_commands(actions)

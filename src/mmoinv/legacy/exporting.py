@@ -5,7 +5,6 @@ characters that differ are written, so it may be killed and run again. Reads our
 nothing there. Knows no schema of old tables.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from mmoinv.legacy.interface import (
     OldChange,
     OldInventory,
     OldTables,
+    beyond,
     misfits,
     placeless_of,
 )
@@ -75,11 +75,9 @@ class ExportReport:
         """Whether everything is in the old tables now, or would be."""
         return not self.kinds and not self.left
 
-    def lose(self, character_guid: int, text: str) -> None:
+    def lose(self, character_guid: int, kind: str, text: str) -> None:
         """Note what cannot be held."""
-        # Of a kind is what differs in where and how much.
-        kind = re.sub(r"^slot \d+:\d+: |(?<= )\d+(?= is )", "", text)
-        self.kinds[re.sub(r"character \d+", "a character", kind).strip()] += 1
+        self.kinds[kind] += 1
         if len(self.losses) < KEPT:
             self.losses.append(Loss(character_guid, text))
 
@@ -104,6 +102,10 @@ async def export_tables(
 ) -> ExportReport:
     """Write the characters that ours have into old tables, which must be there. ``store`` is not
     open; errors as for an import. Characters of whom ours have nothing are left as they are."""
+    if not wish.dry_run:
+        # Whether they can be written is found out first. An SQLite file that another export was
+        # killed over is put right by that, which reading alone could not do.
+        await tables.write(())
     capacity = await tables.capacity()
     report = ExportReport(tables.url, wish.dry_run)
     work = _Export(tables, store, wish, capacity, report)
@@ -159,15 +161,15 @@ class _Export:
                 report.left.append(guid)
             elif guid in strangers:
                 if len(here.items) or here.balances:
-                    report.lose(guid, f"character {guid} cannot be there")
+                    report.lose(guid, "character cannot be there", "it cannot be there")
             else:
                 for misfit in misfits(here.items, self.capacity):
-                    report.lose(guid, str(misfit))
+                    report.lose(guid, misfit.kind, str(misfit))
                 for currency, balance in sorted(here.balances.items()):
                     limit = self.capacity.balances.get(currency, 0)
                     if balance > limit:
-                        rest = f"more than {limit}" if limit else "not kept"
-                        report.lose(guid, f"currency {currency}: {balance} is {rest}")
+                        what = f"currency {currency} is {beyond(limit)}"
+                        report.lose(guid, what, f"{what}: {balance}")
 
     async def write(self, guids: Sequence[int]) -> None:
         """Write those of these characters that differ, in one transaction."""

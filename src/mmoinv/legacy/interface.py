@@ -130,12 +130,25 @@ class Misfit(NamedTuple):
     value: int
     limit: int
 
+    @property
+    def kind(self) -> str:
+        """What is wrong, without where and how much."""
+        if self.field == "slot":
+            return "there is no such place"
+        if self.field == "bag":
+            return "its bag is not there"
+        return f"{self.field} is {beyond(self.limit)}"
+
     def __str__(self) -> str:
-        if self.field in ("slot", "bag"):
-            what = "there is no such place" if self.field == "slot" else "its bag is not there"
-            return f"slot {self.slot >> 8}:{self.slot & 0xFF}: {what}"
-        rest = f"more than {self.limit}" if self.limit else "not kept"
-        return f"slot {self.slot >> 8}:{self.slot & 0xFF}: {self.field} {self.value} is {rest}"
+        what = self.kind
+        if self.field not in ("slot", "bag"):
+            what = f"{self.field} {self.value} is {beyond(self.limit)}"
+        return f"slot {self.slot >> 8}:{self.slot & 0xFF}: {what}"
+
+
+def beyond(limit: int) -> str:
+    """How a value is that cannot be held."""
+    return f"more than {limit}" if limit else "not kept"
 
 
 def misfits(items: Batch, capacity: Capacity) -> list[Misfit]:

@@ -102,6 +102,22 @@ class KyorilTables(SqlTables):
         limit = self._table(connection).limit("owner")
         return [guid for guid in character_guids if guid > limit]
 
+    def advice_of(self, connection: Connection) -> str:
+        """An index, where there is none."""
+        found = self._table(connection)
+        inspector = inspect(connection)
+        keys: list[list[str | None]] = [
+            index["column_names"] for index in inspector.get_indexes(NAME)
+        ]
+        keys.append([*inspector.get_pk_constraint(NAME)["constrained_columns"]])
+        owner = found.names["owner"]
+        if any(columns and columns[0] == owner for columns in keys):
+            return ""
+        return (
+            f"{NAME} has no index on owner, so it is read whole for every page of characters. "
+            f"If it is large: CREATE INDEX {NAME}_owner ON {NAME} (owner)"
+        )
+
     def put(
         self,
         connection: Connection,
@@ -156,19 +172,6 @@ class KyorilTables(SqlTables):
             raise found.wrong(
                 f"{rows} rows of {NAME} have an owner that is no number, such as {example!r}"
             )
-
-
-def advice(connection: Connection) -> str:
-    """What makes reading the table quicker; empty if it is quick already."""
-    inspector = inspect(connection)
-    keys: list[list[str | None]] = [list(inspector.get_pk_constraint(NAME)["constrained_columns"])]
-    keys += [list(index["column_names"]) for index in inspector.get_indexes(NAME)]
-    if any(key and (key[0] or "").lower() == "owner" for key in keys):
-        return ""
-    return (
-        f"{NAME} has no index on owner, so it is read whole for every page of characters. "
-        f"If it is large: CREATE INDEX {NAME}_owner ON {NAME} (owner)"
-    )
 
 
 def _in_order(connection: Connection, query: Any) -> Any:

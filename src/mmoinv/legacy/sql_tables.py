@@ -76,6 +76,10 @@ class SqlTables(ABC):
         """Characters that the tables cannot have anything of; unless a schema says so, none."""
         return ()
 
+    def advice_of(self, connection: Connection) -> str:
+        """What would make it quicker to read the tables, a sentence; empty if nothing would."""
+        return ""
+
     @abstractmethod
     def put(
         self,
@@ -120,6 +124,10 @@ class SqlTables(ABC):
     async def capacity(self) -> Capacity:
         """What the tables can hold."""
         return await self.store.read_only(self.capacity_of)
+
+    async def advice(self) -> str:
+        """What would make it quicker to read the tables; empty if nothing would."""
+        return await self.store.read_only(self.advice_of)
 
     async def strangers(self, character_guids: Sequence[int]) -> Collection[int]:
         """Characters that the tables cannot have anything of."""
