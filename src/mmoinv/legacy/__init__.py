@@ -17,9 +17,11 @@ from mmoinv.legacy.interface import (
 )
 from mmoinv.legacy.sql_tables import SqlTables
 from mmoinv.legacy.verification import VerifyReport, verify_tables
+from mmoinv.stores.stored_rows import BadRow
 
 __all__ = [
     "FORMATS",
+    "BadRow",
     "Capacity",
     "ExportReport",
     "ExportWish",
