@@ -118,8 +118,9 @@ def test_wrong_usage(urls: list[str], refusal):
         ["migrate", "import", *urls, "--format", "trinity"]
     )
     assert "there is no table characters" in refusal(
-        ["migrate", "verify", *urls, "--format", "azerothcore"]
+        ["migrate", "import", *urls, "--dry-run", "--format", "azerothcore"]
     )
+    change("CREATE INDEX items_of_owner ON character_items (owner)")
     assert "at_once = 0 characters" in refusal(["migrate", "import", *urls, "--at-once", "0"])
 
 
