@@ -1,6 +1,11 @@
 """AzerothCore's tables: what is taken of them, what is not and why; and in again, and out again."""
 
+import asyncio
 import json
+import os
+import random
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +249,73 @@ async def test_what_someone_has_played_with_is_not_taken_away(mariadb_url: str, 
     async with store:
         assert 10 in (await store.read_items(MIRA))["item_guid"]
         assert not len(await store.read_items(ORIN))
+
+
+async def test_who_was_not_asked_for_loses_nothing(mariadb_url: str, tmp_path: Path):
+    await small_shard(mariadb_url)
+    store = realm(tmp_path)
+    await imported(mariadb_url, store)
+    await run(
+        mariadb_url,
+        f"UPDATE character_inventory SET guid = {ORIN}, bag = 0, slot = 23 WHERE item = 10",
+    )
+    report = await imported(mariadb_url, store, first_guid=ORIN)
+    assert report.set_aside == {"item N is with character N here": 1}
+    async with store:
+        assert 10 in (await store.read_items(MIRA))["item_guid"]
+    assert (await imported(mariadb_url, store)).written == 2
+    assert (await verify_tables(AzerothcoreTables(mariadb_url), store)).passed
+
+
+KILLED = """
+import asyncio, sys
+from mmoinv.legacy import ImportWish, import_tables
+from mmoinv.legacy.azerothcore import AzerothcoreTables
+from mmoinv.stores import store_for
+wish = ImportWish(characters_at_once=5)
+tell = lambda done, of: print(done, flush=True)
+asyncio.run(import_tables(AzerothcoreTables(sys.argv[1]), store_for(sys.argv[2]), wish, tell))
+"""
+
+
+async def test_killed_at_any_point_and_run_again_it_comes_to_the_same(
+    mariadb_url: str, tmp_path: Path
+):
+    chance = random.Random(7)
+    statements = [*azerothcore(mariadb_url), NO_KEYS]
+    for guid in range(1, 60):
+        statements.append(character(guid, guid))
+        for slot in chance.choices(range(15, 45), k=5):
+            number = chance.randrange(1, 250)
+            statements.append(place(guid, chance.choice([0, 0, 0, number + 1]), slot, number))
+    statements += [item(number, chance.randrange(70), number) for number in range(1, 240)]
+    await run(mariadb_url, *statements)
+    whole, store = realm(tmp_path), store_for(f"sqlite:///{tmp_path / 'killed.db'}")
+    assert isinstance(store, SqlStore)
+    assert (await imported(mariadb_url, whole)).passed
+    for stop in (0, 5, 20, 20, 40):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KILLED, mariadb_url, store.url, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            if int(line) >= stop:
+                await asyncio.sleep(chance.random() * 0.03)
+                break
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+    assert (await imported(mariadb_url, store)).passed
+    for query in (
+        "SELECT * FROM character_inventory",
+        "SELECT * FROM character_wallet",
+        "SELECT character_guid, source, slot, stored_row, reason, digest FROM import_set_aside",
+        "SELECT character_guid, version, changes, money FROM inventory_ledger",
+        "SELECT character_guid, version, online FROM character_session",
+    ):
+        assert await rows(store.url, query) == await rows(whole.url, query)
+    assert (await verify_tables(AzerothcoreTables(mariadb_url), store)).passed
+    assert (await store.read_only(verify)).passed
 
 
 async def test_what_is_missing_is_named(database_url: str):

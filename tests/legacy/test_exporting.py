@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from old_tables import KEYLESS, UNSIGNED, azerothcore, character, fill, item, place, rows, run
 from old_tables import inserted as lines
 
@@ -328,6 +330,8 @@ async def test_azerothcores_tables_come_back(database_url: str, tmp_path: Path):
     ]
     again = await exported(tables, store)
     assert (again.written, again.renamed) == (0, 2)
+    verdict = await verify_tables(tables, store)
+    assert (verdict.passed, verdict.set_aside) == (True, 1)
 
 
 @pytest.mark.parametrize("at_once", [1, 500])
@@ -401,3 +405,74 @@ async def test_when_numbers_of_32_bits_run_out_nothing_is_written(mariadb_url: s
     with pytest.raises(StoreDataError, match="no number of 32 bits left"):
         await exported(tables, store)
     assert await rows(mariadb_url, PLACED) == before
+
+
+places = st.sampled_from([OWN | 0, BAG, OWN | 20, OWN | 23, OWN | 40, INSIDE, INSIDE | 1, 20 << 8])
+belongings = st.dictionaries(
+    places, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(-2, 2)), max_size=6
+)
+
+
+@settings(max_examples=25)
+@given(belongings, belongings, st.lists(belongings, min_size=2, max_size=2), st.randoms())
+def test_whatever_was_played_the_old_tables_are_equal_afterwards(
+    tmp_path_factory: pytest.TempPathFactory,
+    mira: dict[int, Any],
+    new: dict[int, Any],
+    after: list[dict[int, Any]],
+    chance: random.Random,
+):
+    """Whatever was there, and whatever is there then: items may have changed hands, or be new."""
+
+    async def work() -> None:
+        folder = tmp_path_factory.mktemp("any")
+        old = f"sqlite:///{folder / 'old.db'}"
+        statements = [*azerothcore(old), character(MIRA, 5), character(NEW, 6)]
+        numbers = iter(range(10, 99))
+        for guid, held in ((MIRA, mira), (NEW, new)):
+            bags = {slot & 0xFF: next(numbers) for slot in held if slot in (BAG, OWN | 20)}
+            for slot, (entry, count, random_property) in held.items():
+                inside = slot >> 8 != 255
+                number = next(numbers) if slot not in (BAG, OWN | 20) else bags[slot & 0xFF]
+                bag = bags.get(slot >> 8, 98) if inside else 0
+                statements += [
+                    item(number, guid, entry, count, randomPropertyId=random_property),
+                    place(guid, bag, slot & 0xFF, number),
+                ]
+        await run(old, *statements)
+        store, tables = realm(folder), AzerothcoreTables(old)
+        report = await import_tables(tables, store)
+        assert report.items + sum(report.set_aside.values()) == len(mira) + len(new)
+        async with store:
+            known = [
+                (number, entry)
+                for guid in (MIRA, NEW)
+                for number, entry in (await store.read_items(guid))[["item_guid", "entry"]].tolist()
+            ]
+        chance.shuffle(known)
+        minted = iter(range(MINTED, MINTED + 99))
+        hands = []
+        for guid, held in zip((MIRA, NEW), after, strict=True):
+            items = []
+            for slot, (entry, count, prop) in held.items():
+                if slot >> 8 != 255 and (OWN | slot >> 8) not in held:
+                    continue
+                number = next(minted)
+                if known and prop:
+                    number, entry = known.pop()
+                items.append(record(slot, number, entry, count, random_property_index=max(0, prop)))
+            now = {one.slot for one in items}
+            deletes = [slot for slot in everywhere if slot not in now]
+            hands.append(changes(guid, *items, deletes=deletes))
+        await played(store, *hands)
+        assert (await exported(tables, store)).passed
+        verdict = await verify_tables(tables, store)
+        assert verdict.passed, verdict.differences
+        assert (await exported(tables, store)).written == 0
+        # Each item that is somewhere is something, and what is nowhere is gone.
+        placed = await rows(old, "SELECT item FROM character_inventory")
+        assert len(placed) == len(set(placed)) == verdict.old_items + verdict.set_aside
+        assert await rows(old, "SELECT guid FROM item_instance") == placed
+
+    everywhere = [OWN | 0, BAG, OWN | 20, OWN | 23, OWN | 40, INSIDE, INSIDE | 1, 20 << 8]
+    asyncio.run(work())

@@ -5,8 +5,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmoinv.cli.arguments import (
     DEFAULT_DATABASE,
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from mmoinv.legacy import ExportReport, ImportReport, OldTables, VerifyReport
 
 FORMATS = "kyoril, azerothcore, or package.module:Class for a class of your own"
-SHOWN = 20
-"""Lines of a list; all of it with --json."""
 
 
 def add_table_commands(actions: Commands) -> None:
@@ -213,6 +210,7 @@ async def _tables(options: argparse.Namespace) -> "OldTables":
 
 def _run_import(options: argparse.Namespace) -> int:
     from mmoinv.legacy import ImportWish, import_tables
+    from mmoinv.legacy.lines import import_lines, import_values
 
     first, last = options.characters
     wish = ImportWish(
@@ -235,70 +233,15 @@ def _run_import(options: argparse.Namespace) -> int:
     finally:
         progress.end()
     if options.json:
-        print(json.dumps(_import_values(report), indent=1))
+        print(json.dumps(import_values(report), indent=1))
     else:
-        print_lines(_import_lines(report))
+        print_lines(import_lines(report))
     return 0 if report.passed else 1
-
-
-def _import_values(report: "ImportReport") -> dict[str, Any]:
-    return {
-        "source": report.source,
-        "from": report.url,
-        "dry_run": report.dry_run,
-        "characters": report.characters,
-        "written": report.written,
-        "unchanged": report.unchanged,
-        "items": report.items,
-        "money": dict(report.money),
-        "strange": report.strange,
-        "set_aside": dict(report.set_aside),
-        "leftovers": dict(report.leftovers),
-        "newly_kept": report.newly_kept,
-        "examples": {kind: one._asdict() for kind, one in report.examples.items()},
-        "left_out": report.left_count,
-        "left": [one._asdict() for one in report.left],
-        "passed": report.passed,
-    }
-
-
-def _import_lines(report: "ImportReport") -> Iterator[str]:
-    verb = "would be written" if report.dry_run else "written"
-    money = "".join(
-        f", {amount:+,} of currency {currency}" for currency, amount in report.money.items()
-    )
-    yield f"{report.source}, {report.url}: {report.characters:,} characters with what they have"
-    yield (
-        f"{report.written:,} {verb} ({report.items:,} items{money}), {report.unchanged:,} equal "
-        f"already, {report.left_count:,} left out"
-    )
-    if report.strange:
-        yield f"{report.strange:,} items are in a bag that is not there, or in no known place"
-    yield from _kinds("not taken, set aside", report.set_aside, report)
-    yield from _kinds("not taken whole, the rest set aside", report.leftovers, report)
-    if report.newly_kept:
-        yield f"{report.newly_kept:,} rows are new in the table import_set_aside"
-    if report.left:
-        yield "left out:"
-        for one in report.left[:SHOWN]:
-            yield f"  character {one.character_guid}: {one.reason}"
-        if report.left_count > SHOWN:
-            yield f"  ... and {report.left_count - SHOWN:,} more"
-    if report.dry_run:
-        yield "a dry run: nothing was changed."
-
-
-def _kinds(title: str, counts: Mapping[str, int], report: "ImportReport") -> Iterator[str]:
-    if not counts:
-        return
-    yield f"{title}: {sum(counts.values()):,} rows"
-    for kind, count in sorted(counts.items(), key=lambda pair: -pair[1]):
-        example = report.examples[kind]
-        yield f"  {count:,}  like character {example.character_guid}: {example.reason}"
 
 
 def _run_verify(options: argparse.Namespace) -> int:
     from mmoinv.legacy import verify_tables
+    from mmoinv.legacy.lines import verify_lines, verify_values
 
     first, last = options.characters
     progress = Progress()
@@ -312,56 +255,15 @@ def _run_verify(options: argparse.Namespace) -> int:
     finally:
         progress.end()
     if options.json:
-        print(json.dumps(_verify_values(report), indent=1))
+        print(json.dumps(verify_values(report), indent=1))
     else:
-        print_lines(_verify_lines(report))
+        print_lines(verify_lines(report))
     return 0 if report.passed else 1
-
-
-def _verify_values(report: "VerifyReport") -> dict[str, Any]:
-    return {
-        "from": report.url,
-        "characters": {"old": report.old_characters, "here": report.characters},
-        "items": {"old": report.old_items, "here": report.items},
-        "entries": {entry: both._asdict() for entry, both in report.entries.items()},
-        "currencies": {number: both._asdict() for number, both in report.currencies.items()},
-        "set_aside": report.set_aside,
-        "leftovers": report.leftovers,
-        "kinds": dict(report.kinds),
-        "differing": report.differing,
-        "differences": [one._asdict() for one in report.differences],
-        "passed": report.passed,
-    }
-
-
-def _verify_lines(report: "VerifyReport") -> Iterator[str]:
-    for one in report.differences[:SHOWN]:
-        yield str(one)
-    count = sum(report.kinds.values())
-    if count > SHOWN:
-        yield f"... and {count - SHOWN:,} more"
-    for what, sums in (("entry", report.entries), ("currency", report.currencies)):
-        for number, both in list(sums.items())[:SHOWN]:
-            yield f"{what} {number}: {both.old:,} in the old tables, {both.here:,} here"
-        if len(sums) > SHOWN:
-            yield f"... and {len(sums) - SHOWN:,} more sums of {what}"
-    yield (
-        f"old tables, {report.url}: {report.old_characters:,} characters, "
-        f"{report.old_items:,} items"
-    )
-    yield f"here: {report.characters:,} characters, {report.items:,} items"
-    if report.set_aside:
-        yield f"{report.set_aside:,} rows of the old tables are no items that a record can hold"
-    if report.leftovers:
-        yield f"{report.leftovers:,} rows say more than a record can hold"
-    if report.passed:
-        yield "nothing differs."
-    else:
-        yield f"{count:,} differences in {report.differing:,} characters."
 
 
 def _run_export(options: argparse.Namespace) -> int:
     from mmoinv.legacy import ExportWish, export_tables
+    from mmoinv.legacy.lines import export_lines, export_values
 
     first, last = options.characters
     wish = ExportWish(first, last, options.dry_run, options.lossy, options.online)
@@ -376,59 +278,7 @@ def _run_export(options: argparse.Namespace) -> int:
     finally:
         progress.end()
     if options.json:
-        print(json.dumps(_export_values(report), indent=1))
+        print(json.dumps(export_values(report), indent=1))
     else:
-        print_lines(_export_lines(report))
+        print_lines(export_lines(report))
     return 0 if report.passed or (options.lossy and not report.left) else 1
-
-
-def _export_values(report: "ExportReport") -> dict[str, Any]:
-    return {
-        "to": report.url,
-        "dry_run": report.dry_run,
-        "stopped": report.stopped,
-        "characters": report.characters,
-        "written": report.written,
-        "unchanged": report.unchanged,
-        "items": report.items,
-        "renamed": report.renamed,
-        "kinds": dict(report.kinds),
-        "losses": [loss._asdict() for loss in report.losses],
-        "online": report.left,
-        "passed": report.passed,
-    }
-
-
-def _export_lines(report: "ExportReport") -> Iterator[str]:
-    count = sum(report.kinds.values())
-    if count:
-        yield f"the old tables cannot hold {count:,} things:"
-        for kind, number in report.kinds.most_common():
-            yield f"  {number:,}  {kind}"
-        yield "such as"
-        for loss in report.losses[:SHOWN]:
-            yield f"  character {loss.character_guid}: {loss.text}"
-        if count > SHOWN:
-            yield f"  ... and {count - SHOWN:,} more"
-    if report.left:
-        shown = ", ".join(map(str, report.left[:SHOWN]))
-        more = f" and {len(report.left) - SHOWN:,} more" if len(report.left) > SHOWN else ""
-        yield f"left out, since they are online: {shown}{more}; --online exports what is saved"
-    if report.stopped:
-        yield (
-            "nothing was written. --lossy writes all the same: too large values are cut, the rest "
-            "is left out."
-        )
-        return
-    verb = "would be written" if report.dry_run else "written"
-    yield (
-        f"{report.url}: {report.characters:,} characters: {report.written:,} {verb} "
-        f"({report.items:,} items), {report.unchanged:,} equal already"
-    )
-    if report.renamed:
-        yield (
-            f"{report.renamed:,} items have a guid that the old tables cannot hold, and one of "
-            "their own there"
-        )
-    if report.dry_run:
-        yield "a dry run: nothing was changed."

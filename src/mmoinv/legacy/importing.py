@@ -260,7 +260,9 @@ class _Import:
                 continue
             other = place[0]
             imports = stored.imports.get(other, 0)
-            if self._objection(stored.held[other], imports, stored.desk_id):
+            is_asked_for = self.wish.first_guid <= other <= self.wish.last_guid
+            objection = self._objection(stored.held[other], imports, stored.desk_id)
+            if objection or not is_asked_for:
                 kept[number] = f"item {number} is with character {other} here"
             else:
                 taken_from.setdefault(other, set()).add(number)

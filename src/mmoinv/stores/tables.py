@@ -113,6 +113,8 @@ NAME: TypeEngine[str] = (
     .with_variant(mysql.VARCHAR(NAME_LENGTH, collation="utf8mb4_bin"), "mysql", "mariadb")
 )
 LONG_TEXT = Text()
+ROW_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+"""A whole row of someone else's table."""
 BLOB = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 OPTIONS: dict[str, Any] = {
     "sqlite_strict": True,
@@ -205,7 +207,7 @@ IMPORT_SET_ASIDE = Table(
     Column("source", NAME, nullable=False),
     Column("character_guid", Unsigned64(), nullable=False),
     Column("slot", NUMBER),
-    Column("stored_row", LONG_TEXT, nullable=False),
+    Column("stored_row", ROW_TEXT, nullable=False),
     Column("reason", LONG_TEXT, nullable=False),
     Column("digest", NAME, nullable=False),
     Column("set_aside_at", NUMBER, nullable=False),

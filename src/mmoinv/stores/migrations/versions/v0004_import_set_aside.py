@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import Column
 
-from mmoinv.stores.tables import LONG_TEXT, NAME, NUMBER, OPTIONS, Unsigned64
+from mmoinv.stores.tables import LONG_TEXT, NAME, NUMBER, OPTIONS, ROW_TEXT, Unsigned64
 
 revision = "0004"
 down_revision = "0003"
@@ -17,7 +17,7 @@ def upgrade() -> None:
         Column("source", NAME, nullable=False),
         Column("character_guid", Unsigned64(), nullable=False),
         Column("slot", NUMBER),
-        Column("stored_row", LONG_TEXT, nullable=False),
+        Column("stored_row", ROW_TEXT, nullable=False),
         Column("reason", LONG_TEXT, nullable=False),
         Column("digest", NAME, nullable=False),
         Column("set_aside_at", NUMBER, nullable=False),
