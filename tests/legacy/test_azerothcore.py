@@ -251,6 +251,27 @@ async def test_what_someone_has_played_with_is_not_taken_away(mariadb_url: str, 
         assert not len(await store.read_items(ORIN))
 
 
+async def test_what_the_tables_hold_is_what_their_columns_hold(mariadb_url: str):
+    await small_shard(mariadb_url)
+    capacity = await AzerothcoreTables(mariadb_url).capacity()
+    assert capacity.fields == {
+        "entry": 2**24 - 1,
+        "stack_count": 2**16 - 1,
+        "creator": 2**32 - 1,
+        "durability": 2**16 - 1,
+        "random_property_index": 2**15 - 1,
+        "random_suffix_index": 2**15 - 1,
+        "item_flags": 2**24 - 1,
+        "item_guid": 2**32 - 1,
+    }
+    assert capacity.balances == {0: 2**32 - 1}
+    assert capacity.slots is not None
+    assert capacity.slots.nonzero()[0].tolist() == [
+        *(bag << 8 | slot for bag in range(19, 23) for slot in range(36)),
+        *(OWN | slot for slot in range(74)),
+    ]
+
+
 async def test_who_was_not_asked_for_loses_nothing(mariadb_url: str, tmp_path: Path):
     await small_shard(mariadb_url)
     store = realm(tmp_path)

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from mmoinv import RealmConnector, RealmServer
 from mmoinv.audit import verify
+from mmoinv.audit.desk import Desk
 from mmoinv.conformance.operations import changes, commit, joined
 from mmoinv.conformance.operations import item as record
 from mmoinv.conformance.operations import run as play
@@ -196,6 +197,34 @@ async def test_what_was_written_without_us_is_not_overwritten(tmp_path: Path):
     )
     report = await imported(old, store)
     assert ([one.character_guid for one in report.left], report.written) == ([MIRA], 2)
+
+
+async def test_who_plays_between_the_look_and_the_write_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    old = f"sqlite:///{tmp_path / 'source.db'}"
+    await old_shard(old)
+    store = realm(tmp_path)
+    join_all = Desk.join_all
+
+    async def someone_is_quicker(desk: Desk, guids: Any) -> Any:
+        world = await desk.store.add_world("world-1", "verifier")
+        (mira,) = await joined(desk.store, MIRA, world=world)
+        quick = commit(1 << 40, changes(MIRA, record(OWN | 30, 5), epoch=mira.epoch))
+        assert await play(desk.store, quick, world=world) == [(0, [1])]
+        await desk.store.write_group([LeaveEntry(MIRA, world, mira.epoch)])
+        return await join_all(desk, guids)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Desk, "join_all", someone_is_quicker)
+        report = await imported(old, store)
+    assert [one.reason for one in report.left] == ["it was changed meanwhile; run it again"]
+    assert report.written == 2
+    async with store:
+        assert (await store.read_items(MIRA))["slot"].tolist() == [OWN | 30]
+        session = await store.read_session(MIRA)
+        assert session is not None
+        assert not session.online
 
 
 async def test_a_range_of_characters(tmp_path: Path):
