@@ -208,6 +208,8 @@ async def test_who_plays_between_the_look_and_the_write_is_not_written_over(
     join_all = Desk.join_all
 
     async def someone_is_quicker(desk: Desk, guids: Any) -> Any:
+        if MIRA not in guids:
+            return await join_all(desk, guids)
         world = await desk.store.add_world("world-1", "verifier")
         (mira,) = await joined(desk.store, MIRA, world=world)
         quick = commit(1 << 40, changes(MIRA, record(OWN | 30, 5), epoch=mira.epoch))
