@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection
 
+from mmoinv.codec import compare_items
 from mmoinv.legacy.completion import completed, only
 from mmoinv.legacy.held import AT_ONCE, NOTHING, Held, characters_between, held_by, pages, same
 from mmoinv.legacy.interface import LAST_GUID, Capacity, OldInventory, OldTables
-from mmoinv.records import Batch, empty_batch
+from mmoinv.records import WIDE, Batch, DifferenceKind, empty_batch
 from mmoinv.stores.schema import require_readable
 from mmoinv.stores.sql_store import SqlStore
 
@@ -203,21 +204,15 @@ def _add_entries(sums: Counter[int], items: Batch) -> None:
 
 
 def _differences(guid: int, expected: Batch, found: Batch) -> list[Difference]:
-    """What is not the same in two slot-sorted batches."""
-    names = expected.dtype.names or ()
-    old = {record[1]: record for record in expected.tolist()}
-    here = {record[1]: record for record in found.tolist()}
-    result = []
-    for slot in sorted(old.keys() | here.keys()):
-        one, other = old.get(slot), here.get(slot)
-        if one is None:
-            result.append(Difference(guid, slot, "extra", "", 0, here[slot][0]))
-        elif other is None:
-            result.append(Difference(guid, slot, "missing", "", one[0], 0))
-        else:
-            result += [
-                Difference(guid, slot, "field", name, value, is_now)
-                for name, value, is_now in zip(names, one, other, strict=True)
-                if value != is_now
-            ]
-    return result
+    """What is not the same in two batches."""
+    return [
+        Difference(
+            guid,
+            slot,
+            DifferenceKind(kind).name.lower(),
+            WIDE.fields[place].name if kind == DifferenceKind.FIELD else "",
+            old,
+            here,
+        )
+        for slot, kind, place, old, here in compare_items(expected, found).tolist()
+    ]
