@@ -101,7 +101,8 @@ async def export_tables(
     progress: Callable[[int, int], object] = lambda done, of: None,
 ) -> ExportReport:
     """Write the characters that ours have into old tables, which must be there. ``store`` is not
-    open; errors as for an import. Characters of whom ours have nothing are left as they are."""
+    open; errors as for an import. Characters of whom ours have nothing are left as they are.
+    ``progress`` is told twice, when all are looked through and when they are written."""
     if not wish.dry_run:
         # Whether they can be written is found out first. An SQLite file that another export was
         # killed over is put right by that, which reading alone could not do.
@@ -111,6 +112,7 @@ async def export_tables(
     work = _Export(tables, store, wish, capacity, report)
     guids = await work.characters()
     for some in pages(guids, CHARACTERS_AT_ONCE):
+        progress(report.characters, len(guids))
         await work.look(some)
     if report.kinds and not wish.lossy:
         report.stopped = True

@@ -170,10 +170,10 @@ class _Import:
         for old in page:
             guid, here = old.character_guid, stored.held[old.character_guid]
             items, faults = old.items, list(old.faults)
-            strangers = self._kept_by_others(old, stored, taken_from)
-            if strangers:
-                faults += _faults(items, strangers)
-                items = without(items, strangers.keys())
+            kept, moved = self._with_others(old, stored)
+            if kept:
+                faults += _faults(items, kept)
+                items = without(items, kept.keys())
             items = completed(items, here.items, self._kept)
             if "contained" not in self._kept:
                 items = contained(items, guid)
@@ -183,12 +183,14 @@ class _Import:
             money = self._money(old, here)
             if same(items, here.items) and not here.unreadable and not money:
                 self.report.unchanged += 1
-                if here.online and here.world_id == stored.desk_id:
-                    abandoned.append(guid)  # By an import that was killed.
             elif reason := self._objection(here, stored.imports.get(guid, 0), stored.desk_id):
                 self.report.leave(guid, reason)
             else:
                 wanted[guid] = items, money
+                for number, other in moved.items():
+                    taken_from.setdefault(other, set()).add(number)
+            if here.online and here.world_id == stored.desk_id and guid not in wanted:
+                abandoned.append(guid)  # By an import that was killed.
         if self.desk is None:
             for wish in wanted.values():
                 self._count(*wish)
@@ -248,12 +250,12 @@ class _Import:
             return "it has been played here, or written by someone else; --overwrite writes over it"
         return ""
 
-    def _kept_by_others(
-        self, old: OldInventory, stored: _Stored, taken_from: dict[int, set[int]]
-    ) -> dict[int, str]:
-        """Items of the old tables that someone else has here, and keeps. From one who was only
-        imported they are taken: the old tables say whose they are now."""
-        kept = {}
+    def _with_others(
+        self, old: OldInventory, stored: _Stored
+    ) -> tuple[dict[int, str], dict[int, int]]:
+        """Items of the old tables that someone else has here: why he keeps them, or who he is. From
+        one who was only imported they are taken: the old tables say whose they are now."""
+        kept, moved = {}, {}
         for number in named(old.items) if stored.places else ():
             place = stored.places.get(number)
             if place is None or place[0] == old.character_guid:
@@ -265,8 +267,8 @@ class _Import:
             if objection or not is_asked_for:
                 kept[number] = f"item {number} is with character {other} here"
             else:
-                taken_from.setdefault(other, set()).add(number)
-        return kept
+                moved[number] = other
+        return kept, moved
 
     async def _release(
         self, taken_from: Mapping[int, set[int]], wanted: Mapping[int, tuple[Batch, object]]
