@@ -96,6 +96,7 @@ def test_importing_mmoinv_loads_nothing_yet():
         ("mmoinv.migration.evidence", {"rich", "scramp", "plotly", "sqlalchemy", "mmoinv.wire"}),
         ("mmoinv.stores", {"rich", "mmoinv.wire", "mmoinv.world"}),
         ("mmoinv.realm", {"rich", "mmoinv.world", "mmoinv.loadtest"}),
+        ("mmoinv.legacy", {"rich", "alembic", "mmoinv.world", "mmoinv.realm"}),
     ],
 )
 def test_what_a_package_does_without(name, unwanted):
