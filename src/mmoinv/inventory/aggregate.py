@@ -74,6 +74,8 @@ class Inventory(InventoryActions):
         """Loaded records that could not be put anywhere: see `findings`. Never saved."""
         self.saved = saving.SavedState(empty_batch())
         self.saved.committed.flags.writeable = False
+        self.held: frozenset[int] = frozenset()
+        """Slots that a trade with another world holds: nothing changes them until it ends."""
         self.rollbacks = 0
         """How often it went back: commands from before a rollback cannot be undone."""
         self._effects = effects
@@ -238,6 +240,8 @@ class Inventory(InventoryActions):
         mine, theirs = self.draft(), other.draft()
         failure = Failure.OKAY if saving.may_tie(self, other) else Failure.CANT_DO_RIGHT_NOW
         failure = failure or exchange(mine, gives, theirs, takes)
+        if not failure and (mine.touches_held or theirs.touches_held):
+            failure = Failure.ITEM_LOCKED
         changes, their_changes = mine.changes(), theirs.changes()
         if failure:
             changes = their_changes = ()
@@ -278,7 +282,7 @@ class Inventory(InventoryActions):
 
     def draft(self, *, is_dry: bool = False) -> Draft:
         """A draft of the present state; a dry one is only asked, never applied."""
-        return Draft(self._contents, self._setting, self._buyback, is_dry)
+        return Draft(self._contents, self._setting, self._buyback, is_dry, self.held)
 
     def apply(self, changes: Changes, buyback: Buyback) -> None:
         """Make the changes of a draft of the present state, and tell of them.

@@ -157,6 +157,8 @@ class Trades:
             # It confirmed what is offered no longer: it may look, and confirm again.
             self._give_back(other, OFFER_CHANGED, trade.trade_id)
             trade.confirmed_s = None
+            # Whoever has changed it may have been told otherwise meanwhile.
+            self._pass_on(other, mine, other.offer._replace(confirmed=0))
 
     def receive_confirm(self, link: Trader, confirm: TradeConfirm) -> None:
         """Take a half; with the second one the trade is committed."""
@@ -273,6 +275,8 @@ class Trades:
         assert holder is not None
         one = _Side(offer.from_guid, offer.from_epoch, link, offer)
         nothing = nothing_offered(offer.trade_id, offer.to_guid, offer.from_guid)
+        # It may confirm without having offered anything.
+        nothing = nothing._replace(from_epoch=holder[1])
         other = _Side(offer.to_guid, holder[1], holder[0], nothing)
         trade = _Trade(offer.trade_id, one, other, self._now_s)
         self._trades[trade.trade_id] = trade

@@ -10,6 +10,8 @@ from mmoinv.world.operations import UnsavedOperation
 from mmoinv.world.outbox import Outbox
 from mmoinv.world.replay import Fate, ReplayedOperation
 from mmoinv.world.repository import WorldServerInventoryRepository
+from mmoinv.world.trade import Trade, TradeState
+from mmoinv.world.trade_window import TradeWindow
 
 __all__ = [
     "Autosave",
@@ -20,6 +22,9 @@ __all__ = [
     "Outbox",
     "RealmConnector",
     "ReplayedOperation",
+    "Trade",
+    "TradeState",
+    "TradeWindow",
     "UnsavedOperation",
     "WorldServerInventoryRepository",
 ]

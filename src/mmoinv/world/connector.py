@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmoinv.codec import sort_by_slot
-from mmoinv.errors import JoinError, LinkError, LogonError, TlsError
+from mmoinv.errors import JoinError, LinkError, LogonError, TlsError, TradeError
 from mmoinv.records import empty_batch
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import (
@@ -30,6 +30,8 @@ from mmoinv.wire import (
     OperationAnswered,
     OperationResultReceived,
     PendingOperation,
+    TradeCancelled,
+    TradeOffered,
     WorldEvent,
     dialect_by_number,
 )
@@ -42,6 +44,8 @@ from mmoinv.world.operations import Operations, UnsavedOperation
 from mmoinv.world.outbox import Outbox, outbox_for
 from mmoinv.world.replay import Replay, ReplayedOperation, log_replayed
 from mmoinv.world.repository import WorldServerInventoryRepository
+from mmoinv.world.trade import Trade
+from mmoinv.world.trades import Trades
 from mmoinv.world.trust import Trust
 from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
@@ -170,6 +174,13 @@ class RealmConnector:
             world_server_id,
             self._session_is_stale,
             self.outbox,
+        )
+        self._trades = Trades(
+            self._characters,
+            self._operations,
+            lambda: self._uplink.link,
+            self._check_committable,
+            self._tell,
         )
         self._replay: Replay | None = None
         self._replayed: list[ReplayedOperation] = []
@@ -320,10 +331,14 @@ class RealmConnector:
             self._claims.fail(error)
             if self._replay is not None:
                 self._replay.link_lost(error)
-            if self._state is not ConnectorState.CONNECTED:
-                return
-            self._operations.link_lost(for_good=not self._reconnects)
-            self._state = ConnectorState.RECONNECTING if self._reconnects else ConnectorState.LOST
+            was_connected = self._state is ConnectorState.CONNECTED
+            if was_connected:
+                self._operations.link_lost(for_good=not self._reconnects)
+                lost = ConnectorState.RECONNECTING if self._reconnects else ConnectorState.LOST
+                self._state = lost
+        self._trades.link_lost()
+        if not was_connected:
+            return
         log.warning("%s; %s pending", self._lost_reason, self._operations.told())
         self._joins.fail(error)
         if self._reconnects:
@@ -405,6 +420,7 @@ class RealmConnector:
             character_guid,
             reason,
         )
+        self._trades.leave(character_guid)
         self._start(self._forget_once_idle(character), "forget")
         self._tell(self.on_session_lost, character_guid, reason)
 
@@ -441,6 +457,7 @@ class RealmConnector:
             return
         try:
             if self._state in (ConnectorState.CONNECTED, ConnectorState.RECONNECTING):
+                self._trades.close()
                 await self.flush(timeout_s)
         finally:
             # Also if the wait is cancelled: no handle is left that nobody will ever end.
@@ -528,6 +545,7 @@ class RealmConnector:
             raise JoinError(f"character {character_guid} is not joined here", character_guid)
         # Or a game that goes on committing would never be let go.
         self._leaving.add(character_guid)
+        self._trades.leave(character_guid)
         try:
             if not await self._operations.wait_idle(character_guid, None):
                 raise LinkError(
@@ -558,12 +576,14 @@ class RealmConnector:
         self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
     ) -> OperationHandle:
         """Take one operation over joined characters; never blocks. If it raises, nothing was
-        taken. The repository's commit ends here; usable from any thread."""
+        taken. The repository's commit ends here; usable from any thread. `ItemLockedError` if it
+        changes what an open trade with another world holds."""
         check_for_dialect(self.dialect, changes, conserve)
         with self._operations.lock:
             self._taking("commit")
             for change in changes:
                 self._check_committable(change.character_guid)
+            self._trades.check(changes)
             return self._operations.add(changes, reason, conserve)
 
     def _check_committable(self, character_guid: int) -> None:
@@ -583,13 +603,53 @@ class RealmConnector:
                 character_guid,
             )
 
+    # Trades with other worlds
+
+    @property
+    def on_trade_offered(self) -> Callable[[Trade], object] | None:
+        """Called with each `Trade` that a character of another world proposes to one of ours; what
+        it gives is in ``theirs``. None: all are refused."""
+        return self._trades.on_offered
+
+    @on_trade_offered.setter
+    def on_trade_offered(self, callback: Callable[[Trade], object] | None) -> None:
+        self._trades.on_offered = callback
+
+    def propose_trade(
+        self,
+        own_guid: int,
+        other_guid: int,
+        slots: Iterable[int] = (),
+        money: Mapping[int, int] | None = None,
+    ) -> Trade:
+        """Propose a trade to a character of another world: what is committed in these absolute
+        slots, and these amounts by currency. Never waits; the other side answers, or it ends.
+
+        `TradeError` if it cannot be offered, or the character is trading already; `JoinError` if
+        it is not joined here, `LinkError` while there is no link. Wants protocol 4.
+        """
+        self._linked("propose a trade")
+        if self.dialect.protocol != 4:
+            raise TradeError(f"dialect {self.dialect.number} (protocol 3) has no trades")
+        return self._trades.propose(own_guid, other_guid, slots, money)
+
+    def trade_of(self, character_guid: int) -> Trade | None:
+        """The trade with another world that a character is in, until it has ended."""
+        return self._trades.of_character(character_guid)
+
     # Events
 
     def _receive(self, event: WorldEvent) -> None:
         match event:
             case OperationAnswered() if self._replay is not None:
                 self._replay.receive(event)
+            case TradeOffered(offer):
+                self._trades.receive_offer(offer)
+            case TradeCancelled(cancel):
+                self._trades.receive_cancel(cancel)
             case OperationAnswered() | OperationResultReceived():
+                if isinstance(event, OperationAnswered):
+                    self._trades.note_answer(event)
                 self._operations.receive(event)
             case CharacterJoined(packet):
                 if self._claims.granted(packet.character_guid):

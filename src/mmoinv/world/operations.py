@@ -38,6 +38,7 @@ from mmoinv.world.characters import JoinedCharacter, read_only
 from mmoinv.world.frames import (
     TYPE_SAVE,
     SentOperation,
+    TradeTerms,
     as_it_will_be,
     encode_commit,
     encode_for_protocol_3,
@@ -188,10 +189,26 @@ class Operations:
 
     # Taking and sending
 
+    def new_id(self) -> int:
+        """An operation id of protocol 4 that was never given before."""
+        with self.lock:
+            return self._node_epoch << 32 | next(self._numbers)
+
+    def submitted(self, character_guid: int) -> JoinedCharacter:
+        """A joined character as it will be once all that is pending of it is committed."""
+        with self.lock:
+            ahead = [one.token for one in self._pending.of_character(character_guid)]
+            return as_it_will_be(self._characters[character_guid], ahead, True)
+
     def add(
-        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+        self,
+        changes: Sequence[CharacterChanges],
+        reason: int,
+        conserve: bool = False,
+        terms: TradeTerms | None = None,
     ) -> OperationHandle:
-        """Take one operation; never blocks. `LinkBusyError` at the bound: nothing was taken."""
+        """Take one operation, or half of a trade; never blocks. `LinkBusyError` at the bound:
+        nothing was taken."""
         guids = tuple(change.character_guid for change in changes)
         with self.lock:
             if not self._being_refused.isdisjoint(guids):
@@ -200,13 +217,15 @@ class Operations:
                     "refused at this moment: nothing was taken, its changes stay unsaved; commit "
                     "again"
                 )
-            if self._dialect.protocol == 4:
-                operation_id = self._node_epoch << 32 | next(self._numbers)
+            if terms is not None:
+                operation_id = terms.trade_id
+            elif self._dialect.protocol == 4:
+                operation_id = self.new_id()
             else:
                 operation_id = self._short_ids.take()
             handle = OperationHandle(operation_id, guids)
             try:
-                sent = SentOperation(handle, changes, reason, conserve)
+                sent = SentOperation(handle, changes, reason, conserve, terms)
                 if self._outbox is None:
                     self._pending.add(operation_id, guids, sent)
                 else:
@@ -341,15 +360,23 @@ class Operations:
         """An operation was answered: resolve its handle, and those that it takes along."""
         known = status in CommitStatus.__members__.values()
         verdict = CommitStatus(status) if known else CommitStatus.INTERNAL
+        is_not_final = False
         with self.lock:
+            if verdict is CommitStatus.CANCELLED and self._is_built_upon(operation_id, versions):
+                # Sent again it is made final, and the version is the one they were made on.
+                verdict, is_not_final = CommitStatus.DATABASE_UNAVAILABLE, True
             operation, behind = self._pending.answered(operation_id, verdict)
             refused: set[int] = set()
-            if operation is not None and not verdict.is_success and not verdict.is_retryable:
+            goes_on = verdict.is_success or verdict is CommitStatus.CANCELLED
+            if operation is not None and not goes_on and not verdict.is_retryable:
                 for one in (operation, *behind):
                     refused.update(one.character_guids)
                 self._being_refused |= refused
         if operation is None:
             log.warning("the realm answered operation %#x, which is not pending", operation_id)
+            return
+        if is_not_final:
+            self._retry(operation_id)
             return
         if verdict.is_retryable:
             self._retry_later(operation, retry_hint_s(message))
@@ -371,6 +398,11 @@ class Operations:
             sent.handle.succeed(OperationOutcome(operation_id, status, versions))
         else:
             guids = operation.character_guids
+            if verdict is CommitStatus.CANCELLED:
+                # Nothing of it was applied, but an empty operation may have been.
+                for character in [self._characters[guid] for guid in guids]:
+                    version = versions.get(character.guid, 0)
+                    character.version = max(character.version, version)
             sent.handle.fail(
                 refusal(status, message, operation_id, guids, sent.saved_part)
                 if known
@@ -399,6 +431,19 @@ class Operations:
                 self._session_is_stale(guids)
         self._wake_idle()
         self._plan_sending()
+
+    def _is_built_upon(self, operation_id: int, versions: dict[int, int]) -> bool:
+        """Whether operations behind a cancelled trade lie in the outbox as they will be sent, which
+        is for the version after it, and the version is still the one before it."""
+        operation = self._pending.get(operation_id)
+        if self._outbox is None or operation is None or operation.repeated:
+            return False
+        if self._pending.is_last(operation):
+            return False
+        return all(
+            versions.get(guid, 0) <= self._characters[guid].version
+            for guid in operation.character_guids
+        )
 
     def _retry_later(self, operation: PendingOperation[SentOperation], hint_s: float) -> None:
         """After a pause that grows, and not before the realm has said to come back."""
