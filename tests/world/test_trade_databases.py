@@ -1,5 +1,5 @@
-"""Trades between two worlds on every database: one that comes about, one whose answers are lost, one
-whose link is lost before it can come about."""
+"""Trades between two worlds on every database: one that comes about, one whose answers are lost,
+one whose link is lost before it can come about."""
 
 import asyncio
 

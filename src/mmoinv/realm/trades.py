@@ -275,8 +275,9 @@ class Trades:
         assert holder is not None
         one = _Side(offer.from_guid, offer.from_epoch, link, offer)
         nothing = nothing_offered(offer.trade_id, offer.to_guid, offer.from_guid)
-        # It may confirm without having offered anything.
-        nothing = nothing._replace(from_epoch=holder[1])
+        # It may confirm without having offered anything. Its offers are never the first one, so
+        # none that comes too late proposes the trade anew.
+        nothing = nothing._replace(from_epoch=holder[1], revision=1)
         other = _Side(offer.to_guid, holder[1], holder[0], nothing)
         trade = _Trade(offer.trade_id, one, other, self._now_s)
         self._trades[trade.trade_id] = trade

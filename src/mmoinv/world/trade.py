@@ -206,6 +206,11 @@ class Trade:
 
     # What the realm says
 
+    def answers(self, offer: TradeOffer) -> None:
+        """It was proposed by the other side. No offer of this one has the number of the first."""
+        self.theirs = offer
+        self.mine = self.mine._replace(revision=1)
+
     def receive_offer(self, offer: TradeOffer) -> None:
         """The other side has changed its offer, or confirmed it."""
         is_news = offer.revision != self.theirs.revision

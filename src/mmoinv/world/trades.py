@@ -103,7 +103,7 @@ class Trades:
             self.send(TradeCancel(offer.trade_id, offer.to_guid, reason, reason.sentence))
             return
         trade = Trade(self, offer.trade_id, self._characters[offer.to_guid], offer.from_guid)
-        trade.theirs = offer
+        trade.answers(offer)
         with self.lock:
             self._begin(trade)
         self._tell(self.on_offered, trade)
