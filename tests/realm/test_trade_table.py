@@ -1,10 +1,11 @@
 """The realm's open trades and the worlds', between every fault there is, by `trade_machine`; and
-eight bugs, each of which it must find."""
+bugs, eight in the realm and five in a world, each of which it must find."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trade_machine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from trade_machine import TradeMachine
@@ -13,7 +14,10 @@ from mmoinv.commits import CommitFlags
 from mmoinv.realm import trades
 from mmoinv.realm.trades import Trades
 from mmoinv.stores import CommitEntry
-from mmoinv.wire import CommitStatus
+from mmoinv.wire import CommitStatus, PendingOperations
+from mmoinv.world import Trade, TradeState, frames
+from mmoinv.world.operations import Operations
+from mmoinv.world.trades import Trades as WorldTrades
 
 TestTrades = TradeMachine.TestCase
 TestTrades.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
@@ -116,11 +120,8 @@ REPLACED: dict[type[Trades], tuple[str, Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
-def test_a_planted_bug_is_found(bug, monkeypatch):
-    if bug in REPLACED:
-        monkeypatch.setattr(trades, *REPLACED[bug])
-    machine = type("Machine", (TradeMachine,), {"realm_trades": bug})
+def find_it(table: type[Trades]) -> None:
+    machine = type("Machine", (TradeMachine,), {"realm_trades": table})
     quick = settings(
         max_examples=2000,
         stateful_step_count=50,
@@ -133,3 +134,57 @@ def test_a_planted_bug_is_found(bug, monkeypatch):
     )
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=quick)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_bug_in_the_realm_is_found(bug, monkeypatch):
+    if bug in REPLACED:
+        monkeypatch.setattr(trades, *REPLACED[bug])
+    find_it(bug)
+
+
+def refuse_behind(monkeypatch: Any) -> None:
+    """What waits behind a cancelled trade is refused with it."""
+    answered = PendingOperations.answered
+
+    def refused(pending: Any, number: int, status: CommitStatus) -> Any:
+        is_cancelled = status is CommitStatus.CANCELLED
+        return answered(pending, number, CommitStatus.INVALID if is_cancelled else status)
+
+    monkeypatch.setattr(PendingOperations, "answered", refused)
+
+
+def leave_versions(monkeypatch: Any) -> None:
+    """What lies in the outbox behind a cancelled trade is sent on a version there never was."""
+    monkeypatch.setattr(Operations, "_is_built_upon", lambda *_: False)
+
+
+def look_at_no_locks(monkeypatch: Any) -> None:
+    """Commits change what is offered."""
+    monkeypatch.setattr(WorldTrades, "check", lambda *_: None)
+
+
+def send_again_as_new(monkeypatch: Any) -> None:
+    """What was in the outbox, or sent before, is sent as if it never had been."""
+    for module in (frames, trade_machine):
+        monkeypatch.setattr(module, "as_repeated", lambda frame: frame)
+
+
+def unlock_too_early(monkeypatch: Any) -> None:
+    """What was confirmed is over for the world when its link is lost."""
+
+    def link_lost(trade: Any) -> None:
+        trade._is_open_there = False
+        trade._finish(TradeState.OVER)
+
+    monkeypatch.setattr(Trade, "link_lost", link_lost)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [refuse_behind, leave_versions, look_at_no_locks, send_again_as_new, unlock_too_early],
+    ids=lambda plant: plant.__name__,
+)
+def test_a_bug_in_a_world_is_found(plant, monkeypatch):
+    plant(monkeypatch)
+    find_it(Trades)

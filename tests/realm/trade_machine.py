@@ -2,7 +2,8 @@
 trades, and a database that is a dict, with every message in the hands of hypothesis.
 
 Links are cut anywhere, entries wait for a writer that takes them in any order (of several realm
-processes none is the first), the database fails before or after it has committed, and worlds cheat.
+processes none is the first), the database fails before or after it has committed, worlds cheat, and
+one that has an outbox dies and comes back.
 """
 
 from collections.abc import Callable
@@ -15,14 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mmoinv import codec
 from mmoinv.commits import CommitFlags, Commits
-from mmoinv.errors import ItemLockedError, LinkBusyError, TradeError
+from mmoinv.errors import ItemLockedError, LinkBusyError, OutboxWriteError, TradeError
 from mmoinv.realm.limits import RealmLimits
 from mmoinv.realm.sessions import HeldEpochs
 from mmoinv.realm.trades import Trades as RealmTrades
 from mmoinv.records import FRAME_HEADER_SIZE, Batch, InventoryItemData, batch_of
-from mmoinv.repository import CharacterChanges
+from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.stores import CommitOutcome, Verdict
 from mmoinv.wire import (
+    CommitStatus,
     Opcode,
     OperationAnswered,
     TradeCancel,
@@ -33,6 +35,7 @@ from mmoinv.wire import (
 )
 from mmoinv.world import JoinedCharacter, Trade, TradeState
 from mmoinv.world.operations import Operations
+from mmoinv.world.outbox_format import as_repeated
 from mmoinv.world.trades import Trades
 
 A, B = 1, 2
@@ -50,6 +53,7 @@ class Database:
         self.items: dict[int, dict[int, InventoryItemData]] = {}
         self.gold: dict[int, int] = {}
         self.versions: dict[int, int] = {}
+        self.epochs = {A: EPOCH, B: EPOCH}
         self.applied: set[int] = set()
         self.on_trade: Callable[[int, list[int], Commits], None] = lambda *_: None
         for guid in (A, B):
@@ -90,7 +94,7 @@ class Database:
             return Verdict.ALREADY_COMMITTED
         if operation["fault"]:
             return Verdict.INVALID
-        if (one.participants["session_epoch"] != EPOCH).any():
+        if one.participants["session_epoch"].tolist() != [self.epochs[guid] for guid in guids]:
             return Verdict.STALE_SESSION
         if [self.versions[guid] for guid in guids] != one.participants["expected_version"].tolist():
             return Verdict.VERSION_CONFLICT
@@ -141,7 +145,6 @@ class Link:
     def __init__(self, guid: int) -> None:
         self.world_id = guid
         self.held = HeldEpochs()
-        self.held.put(guid, EPOCH)
         self.up: list[bytes] = []
         self.down: list[TradeOffer | TradeCancel | OperationAnswered] = []
         self.spoils: Callable[[bytes], bytes] = lambda frame: frame
@@ -170,6 +173,42 @@ class Link:
         self.down.append(OperationAnswered(trade_id, status, list(versions), message))
 
 
+class Disk:
+    """An outbox whose disk writes and fails when it is told to."""
+
+    def __init__(self) -> None:
+        self.has_unwritten: Callable[[], bool] = lambda: False
+        self.frames: dict[int, bytes] = {}
+        """What would be found after a crash."""
+        self._marks: list[int] = []
+        self._writing: tuple[dict[int, bytes], Callable[[OSError | None], None]] | None = None
+
+    @property
+    def is_writing(self) -> bool:
+        return self._writing is not None
+
+    def check_room(self, _: Any) -> None:
+        pass
+
+    def write(self, frames: dict[int, bytes], written: Callable[[OSError | None], None]) -> None:
+        self._writing = frames, written
+
+    def answered(self, operation_id: int) -> None:
+        self._marks.append(operation_id)
+
+    def sync(self, fails: bool) -> None:
+        """The write ends, with the marks before it."""
+        if self._writing is None:
+            return
+        (frames, written), self._writing = self._writing, None
+        if not fails:
+            for number in self._marks:
+                self.frames.pop(number, None)
+            self._marks.clear()
+            self.frames |= frames
+        written(OSError("full") if fails else None)
+
+
 class Loop:
     """What is due at once, and what is due later."""
 
@@ -189,19 +228,29 @@ class Loop:
 
 
 class World:
-    """A world's trades and operations, on a loop that runs when it is told to."""
+    """A world's trades and operations, on a loop that runs when it is told to. What the process
+    before ``left`` it sends again first, and joins after that."""
 
-    def __init__(self, guid: int, database: Database) -> None:
+    def __init__(self, guid: int, database: Database, process: int, left: dict[int, bytes]) -> None:
         self.guid = guid
+        self.database = database
+        self.process = process
         self.loop = Loop()
         self.link: Link | None = None
-        character = JoinedCharacter(guid, EPOCH, 0, database.batch(guid), {GOLD: 10})
-        self.characters = {guid: character}
+        self.left = dict(left)
+        self.is_joined = False
+        self.disk = Disk() if guid == B else None
+        self.characters: dict[int, JoinedCharacter] = {}
         self.operations = Operations(
-            self.characters, dialect_by_number(0), 100, None, lambda guids: None
+            self.characters,
+            dialect_by_number(0),
+            100,
+            None,
+            lambda guids: None,
+            self.disk,  # type: ignore[arg-type]
         )
         self.operations._loop = self.loop  # type: ignore[assignment]
-        self.operations._node_epoch = guid
+        self.operations._node_epoch = process << 8 | guid
         self.trades = Trades(
             self.characters,
             self.operations,
@@ -212,9 +261,12 @@ class World:
         self.trades.on_offered = self.begun
         self.seen: dict[int, Trade] = {}
         """Every trade that there was."""
+        self.lost: set[int] = set()
+        """Those of them that a process before this one had open when it died."""
         self.cancelled_first: set[int] = set()
         """Trades that were cancelled here before anything was confirmed."""
         self.cheated: set[int] = set()
+        self.commits: list[OperationHandle] = []
 
     @property
     def character(self) -> JoinedCharacter:
@@ -232,6 +284,9 @@ class World:
         self.seen[trade.trade_id] = trade
 
     def receive(self, event: TradeOffer | TradeCancel | OperationAnswered) -> None:
+        if not self.is_joined:
+            self.receive_before_join(event)
+            return
         match event:
             case TradeOffer():
                 self.trades.receive_offer(event)
@@ -241,6 +296,39 @@ class World:
                 self.trades.note_answer(event)
                 self.operations.receive(event)
 
+    def receive_before_join(self, event: TradeOffer | TradeCancel | OperationAnswered) -> None:
+        """What was left is answered, one after the other."""
+        if not isinstance(event, OperationAnswered) or event.operation_id not in self.left:
+            return
+        if CommitStatus(event.status).is_retryable:
+            self.loop.later.append(self.send_left)
+            return
+        del self.left[event.operation_id]
+        self.send_left()
+
+    def send_left(self) -> None:
+        if self.link is None or self.is_joined:
+            return
+        for frame in self.left.values():
+            self.link.send_bytes(as_repeated(frame))
+            return
+        self.join(self.link)
+
+    def join(self, link: Link) -> None:
+        """As at the first time, or again; the realm grants it at once."""
+        guid = self.guid
+        epoch = self.database.epochs[guid] = self.database.epochs[guid] + 1
+        self.characters[guid] = JoinedCharacter(
+            guid,
+            epoch,
+            self.database.versions[guid],
+            self.database.batch(guid),
+            {GOLD: self.database.gold[guid]},
+        )
+        self.is_joined = True
+        link.held.put(guid, epoch)
+        self.operations.open(link)  # type: ignore[arg-type]
+
     def lose_link(self) -> None:
         self.link = None
         self.operations.link_lost(False)
@@ -248,10 +336,16 @@ class World:
 
     def gain_link(self, link: Link) -> None:
         self.link = link
-        self.operations.open(link)  # type: ignore[arg-type]
+        if self.is_joined:
+            link.held.put(self.guid, self.character.epoch)
+            self.operations.open(link)  # type: ignore[arg-type]
+        else:
+            self.send_left()
 
     def commit(self, source: int, target: int) -> None:
         """Move an item, as a game does that knows of no trade."""
+        if not self.is_joined:
+            return
         items = self.operations.submitted(self.guid).items
         there = {record["slot"]: record for record in items}
         if source not in there or target in there:
@@ -260,7 +354,7 @@ class World:
         change = CharacterChanges(self.guid, moved, np.array([source], np.uint16))
         try:
             self.trades.check([change])
-            self.operations.add([change], 0)
+            self.commits.append(self.operations.add([change], 0))
         except (ItemLockedError, LinkBusyError):
             return
 
@@ -301,16 +395,24 @@ class TradeMachine(RuleBasedStateMachine):
         self.queue: list[tuple[Commits, Callable[[int, Any], None]]] = []
         self.links: dict[int, Link] = {}
         """As the realm knows them."""
-        self.worlds = {guid: World(guid, self.database) for guid in (A, B)}
+        self.worlds = {guid: World(guid, self.database, 0, {}) for guid in (A, B)}
         self.realm = self.realm_trades(
             lambda entry, answer: self.queue.append((entry.commits, answer)),  # type: ignore[union-attr]
-            lambda guid: (self.links[guid], EPOCH) if guid in self.links else None,
+            self.holder,
             RealmLimits(trade_s=1000.0, trade_confirm_s=100.0),
         )
+        self.must_be_applied: set[int] = set()
+        """Operations that a world which died had in its outbox."""
         self.now_s = 1.0
         self.realm.tick(self.now_s)
         for guid in (A, B):
             self.connect(guid)
+
+    def holder(self, guid: int) -> tuple[Link, int] | None:
+        link = self.links.get(guid)
+        if link is None or not link.held.epoch_of(guid):
+            return None
+        return link, link.held.epoch_of(guid)
 
     # What players do
 
@@ -324,7 +426,7 @@ class TradeMachine(RuleBasedStateMachine):
         """What is there of it; a new trade if there is none."""
         world = self.worlds[guid]
         link, trade = world.link, world.trade
-        if link is None:
+        if link is None or not world.is_joined:
             return
         slots = world.character.items["slot"].tolist()
         there = {slots[pick] for pick in picks if pick < len(slots)}
@@ -385,24 +487,41 @@ class TradeMachine(RuleBasedStateMachine):
         picks=st.tuples(PICKS, PICKS),
         steps=st.integers(3, 8),
         cheats=st.integers(0, 9),
+        crosses=st.booleans(),
+        move=st.tuples(st.sampled_from(SLOTS), st.sampled_from(SLOTS)),
     )
-    def deal(self, guid: int, picks: tuple[set[int], set[int]], steps: int, cheats: int) -> None:
-        """A trade as it should be, up to a step of it."""
+    def deal(
+        self,
+        guid: int,
+        picks: tuple[set[int], set[int]],
+        steps: int,
+        cheats: int,
+        crosses: bool,
+        move: tuple[int, int],
+    ) -> None:
+        """A trade as it should be, up to a step of it; and one who changes his mind while the other
+        confirms, or goes on playing behind his own half."""
         other = A + B - guid
-        for step, act in enumerate(
-            (
-                lambda: self.offer(guid, picks[0], 1, cheats),
-                self.carry_all,
-                lambda: self.offer(other, picks[1], 0, cheats - 1),
-                self.carry_all,
-                lambda: self.confirm(guid, cheats - 2),
-                self.carry_all,
-                lambda: self.confirm(other, cheats - 3),
-                self.carry_all,
-            )
-        ):
-            if step < steps:
-                act()
+        for each in (A, B):
+            self.connect(each)
+        self.write_all()
+        self.carry_all()
+        acts: list[Callable[[], None]] = [
+            lambda: self.offer(guid, picks[0], 1, cheats),
+            self.carry_all,
+            lambda: self.offer(other, picks[1], 0, cheats - 1),
+            self.carry_all,
+            lambda: self.confirm(guid, cheats - 2),
+            self.carry_all,
+            lambda: self.confirm(other, cheats - 3),
+            self.carry_all,
+        ]
+        if crosses:
+            acts.insert(5, lambda: self.offer(other, picks[0], 0, 9))
+        else:
+            acts.insert(5, lambda: self.commit(guid, *move))
+        for act in acts[:steps]:
+            act()
 
     # What the network does
 
@@ -426,6 +545,7 @@ class TradeMachine(RuleBasedStateMachine):
         moved = True
         while moved:
             moved = False
+            self.sync(False)
             for guid in (A, B):
                 link, world = self.links.get(guid), self.worlds[guid]
                 while link is not None and link.up:
@@ -472,7 +592,30 @@ class TradeMachine(RuleBasedStateMachine):
             act()
         self.run_worlds()
 
-    @rule(step_s=st.sampled_from((1, 150, 1500)))
+    @rule(fails=st.booleans())
+    def sync(self, fails: bool) -> None:
+        disk = self.worlds[B].disk
+        assert disk is not None
+        disk.sync(fails)
+        self.run_worlds()
+
+    @rule(arrives=st.booleans(), is_late=st.booleans(), luck=st.integers(0, 2))
+    def crash(self, arrives: bool, is_late: bool, luck: int) -> None:
+        """A world dies; what its next process finds is what was synced."""
+        old = self.worlds[B]
+        if luck or old.disk is None or not old.is_joined:
+            return
+        if old.link is not None:
+            self.cut(B, arrives, is_late)
+        new = self.worlds[B] = World(B, self.database, old.process + 1, old.disk.frames)
+        new.disk.frames = dict(new.left)  # type: ignore[union-attr]
+        new.seen, new.cheated, new.cancelled_first = old.seen, old.cheated, old.cancelled_first
+        new.lost = old.lost | {one.trade_id for one in old.seen.values() if not one.is_over}
+        self.must_be_applied |= {
+            number for number, frame in new.left.items() if frame[0] == Opcode.COMMIT_INVENTORY
+        }
+
+    @rule(step_s=st.sampled_from((1, 1, 1, 150, 1500)))
     def let_time_pass(self, step_s: int) -> None:
         self.now_s += step_s
         self.realm.tick(self.now_s)
@@ -530,7 +673,7 @@ class TradeMachine(RuleBasedStateMachine):
         for place, guid in enumerate(guids):
             world = self.worlds[guid]
             trade = world.seen[trade_id]
-            assert trade.state is TradeState.CONFIRMED
+            assert trade.state is TradeState.CONFIRMED or trade_id in world.lost
             assert trade_id not in world.cancelled_first
             assert trade.half is not None
             if any(trade_id in each.cheated for each in self.worlds.values()):
@@ -554,7 +697,7 @@ class TradeMachine(RuleBasedStateMachine):
             for trade_id, trade in world.seen.items():
                 if trade.is_over and trade_id not in cheated:
                     error = trade.outcome.exception
-                    assert error is None or isinstance(error, TradeError), error
+                    assert error is None or isinstance(error, TradeError | OutboxWriteError), error
                     reason = getattr(error, "reason", None)
                     assert reason is not TradeEnd.INVALID, error
 
@@ -573,7 +716,11 @@ class TradeMachine(RuleBasedStateMachine):
         self.come_to_rest()
         sides = self.worlds.values()
         for trade_id in {number for world in sides for number in world.seen}:
-            known = [world.seen[trade_id] for world in sides if trade_id in world.seen]
+            known = [
+                world.seen[trade_id]
+                for world in sides
+                if trade_id in world.seen and trade_id not in world.lost
+            ]
             if any(trade.is_over for trade in known):
                 # Also without any time passing.
                 assert all(trade.is_over for trade in known), known
@@ -582,10 +729,19 @@ class TradeMachine(RuleBasedStateMachine):
                 world.trade.cancel()
         self.come_to_rest()
         assert not len(self.realm)
+        assert self.must_be_applied <= self.database.applied
         for world in sides:
             assert world.trade is None
+            assert world.is_joined
+            for handle in world.commits:
+                # Nothing is refused but for a disk, or behind a cheat.
+                error = handle.exception
+                if error is not None and not isinstance(error, OutboxWriteError):
+                    assert world.cheated or self.other(world).cheated, error
             assert not len(world.operations)
             for trade_id, trade in world.seen.items():
+                if trade_id in world.lost:
+                    continue
                 is_applied = trade_id in self.database.applied
                 expected = TradeState.COMMITTED if is_applied else TradeState.OVER
                 assert trade.state is expected, trade
@@ -593,8 +749,11 @@ class TradeMachine(RuleBasedStateMachine):
             assert world.character.items.tobytes() == self.database.batch(world.guid).tobytes()
             assert world.character.balances[GOLD] == self.database.gold[world.guid]
 
+    def other(self, world: World) -> World:
+        return self.worlds[A + B - world.guid]
+
     def come_to_rest(self) -> None:
-        for _ in range(10):
+        for _ in range(12):
             for guid in (A, B):
                 self.connect(guid)
                 self.try_again(guid)

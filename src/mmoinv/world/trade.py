@@ -20,6 +20,7 @@ from mmoinv.repository import CharacterChanges, OperationHandle, OperationOutcom
 from mmoinv.repository.changes import checked_changes, checked_money
 from mmoinv.wire import TradeCancel, TradeEnd, TradeOffer
 from mmoinv.wire.trades import (
+    CONFIRMED,
     MAX_TRADE_ITEMS,
     half_fault,
     money_difference,
@@ -214,9 +215,10 @@ class Trade:
     def receive_offer(self, offer: TradeOffer) -> None:
         """The other side has changed its offer, or confirmed it."""
         is_news = offer.revision != self.theirs.revision
+        is_confirmed = offer.confirmed == CONFIRMED
         with self._place.lock:
-            self.theirs = offer
-        if offer.confirmed:
+            self.theirs = offer._replace(confirmed=int(is_confirmed))
+        if is_confirmed:
             self._place.tell(self.on_confirmed, self)
         elif is_news and self.state is TradeState.CONFIRMED:
             # What was confirmed is given back; it is told then, and can be confirmed anew.
