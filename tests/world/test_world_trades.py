@@ -25,8 +25,10 @@ from mmoinv.errors import (
     InvalidOperationError,
     ItemLockedError,
     JoinError,
+    LinkBusyError,
     LinkError,
     OperationPendingError,
+    OutboxWriteError,
     StaleSessionError,
     TradeCancelledError,
     TradeError,
@@ -551,6 +553,19 @@ async def test_what_waits_behind_a_refused_one_is_refused_with_it(worlds):
     one.connector.character(one.guid).version -= 1
 
 
+async def test_at_the_bound_nothing_is_confirmed_and_it_can_be_tried_again(worlds):
+    one, other = await offered(worlds)
+    other.window.confirm()
+    await until(lambda: one.trade.theirs.confirmed)
+    one.connector._operations._pending.limit = 0
+    with pytest.raises(LinkBusyError):
+        one.window.confirm()
+    assert one.trade.state is TradeState.OPEN
+    assert one.inventory.held == {POTIONS}
+    one.connector._operations._pending.limit = 100
+    await one.window.confirm().value
+
+
 async def test_changes_that_are_unsaved_stay_so_and_are_saved_later(worlds):
     one, other = worlds.sides
     other.gives = ((POTIONS,), {})
@@ -633,6 +648,27 @@ async def test_the_next_process_learns_what_became_of_it(tmp_path, came_about):
         assert (POTION in one.inventory.items["entry"]) is not came_about
         await worlds.check()
         await one.connector.close()
+
+
+async def test_an_outbox_that_cannot_be_written_ends_it_for_both(tmp_path, monkeypatch):
+    async with two_worlds(f"sqlite:///{tmp_path / 'realm.db'}", tmp_path) as worlds:
+        await stock(worlds)
+        one, other = await offered(worlds)
+        other.window.confirm()
+        await until(lambda: one.trade.theirs.confirmed)
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("mmoinv.world.outbox_file._sync", full)
+            half = one.window.confirm().value
+            with pytest.raises(OutboxWriteError):
+                await half
+        with pytest.raises(OutboxWriteError):
+            await one.trade
+        assert await refusal_of(other.trade) is TradeEnd.CANCELLED
+        await worlds.check()
 
 
 def crash(connector: RealmConnector) -> None:
