@@ -20,7 +20,7 @@ from mmoinv.inventory.catalog import ItemCatalog
 from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.commands import Changes, InventoryCommands
 from mmoinv.inventory.contents import Contents
-from mmoinv.inventory.draft import Buyback, Draft, Setting, SlotChange
+from mmoinv.inventory.draft import Buyback, Draft, Setting, SlotChange, packed_records
 from mmoinv.inventory.equipment import tell_effects
 from mmoinv.inventory.events import ItemEvent, events_of
 from mmoinv.inventory.exchange import exchange
@@ -246,7 +246,7 @@ class Inventory(InventoryActions):
         if failure:
             changes = their_changes = ()
         else:
-            packed, their_packed = _packed(changes), _packed(their_changes)
+            packed, their_packed = packed_records(changes), packed_records(their_changes)
             if changes or their_changes:
                 saving.tie(self, other)
             # Whoever is told may save: not before both are as they will be.
@@ -289,7 +289,7 @@ class Inventory(InventoryActions):
 
         `InventoryError` if a record has a field out of its range; nothing is changed then.
         """
-        self._write(changes, _packed(changes), buyback)
+        self._write(changes, packed_records(changes), buyback)
         self._tell(changes)
 
     def _write(self, changes: Changes, packed: list[bytes | None], buyback: Buyback) -> None:
@@ -375,7 +375,7 @@ class Inventory(InventoryActions):
             for slot in slots
             if self._contents.get(slot) != before.get(slot)
         )
-        self._write(changes, _packed(changes), ())
+        self._write(changes, packed_records(changes), ())
         self.rollbacks += 1
         return changes
 
@@ -393,10 +393,3 @@ class Inventory(InventoryActions):
     def __repr__(self) -> str:
         state = "dirty" if self.is_dirty else "committed"
         return f"<Inventory of character {self.character_guid}: {len(self)} items, {state}>"
-
-
-def _packed(changes: Changes) -> list[bytes | None]:
-    """The records of a change as bytes: before anything is changed, since it raises for what is no
-    record."""
-    pack = Contents.packed
-    return [None if after is None else pack(after) for _, _, after in changes]

@@ -193,6 +193,12 @@ class RealmConnector:
         return len(self._operations)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether only the last tenth of ``max_pending`` is left: autosaves leave that to trades
+        and log-outs."""
+        return self._operations.is_busy
+
+    @property
     def oldest_pending_age_s(self) -> float:
         """For how long the oldest of them has been waiting, in seconds; 0 if there is none."""
         return self._operations.oldest_age_s()

@@ -116,6 +116,12 @@ class Operations:
     def __len__(self) -> int:
         return len(self._pending)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether only a tenth of the bound is left; a bound below 10 has no such tenth."""
+        reserved = self._pending.limit // 10
+        return reserved > 0 and len(self._pending) >= self._pending.limit - reserved
+
     def told(self) -> str:
         """How many there are, as a subject with its verb: "1 operation is", "2 operations are"."""
         return "1 operation is" if len(self) == 1 else f"{len(self)} operations are"
