@@ -36,7 +36,7 @@ from mmoinv.wire import (
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.frames import SentOperation, check_for_dialect
 from mmoinv.world.link import RealmServerLink
-from mmoinv.world.operations import Operations, UnsavedOperation
+from mmoinv.world.operations import Operations
 from mmoinv.world.outbox import Outbox, outbox_for
 from mmoinv.world.replay import Replay, ReplayedOperation, log_replayed
 from mmoinv.world.repository import WorldServerInventoryRepository
@@ -44,6 +44,7 @@ from mmoinv.world.sessions import Sessions
 from mmoinv.world.trade import Trade
 from mmoinv.world.trades import Trades
 from mmoinv.world.trust import Trust
+from mmoinv.world.unsaved import UnsavedOperation
 from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
 log = logging.getLogger("mmoinv.world")

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from mmoinv.errors import (
     InvalidOperationError,
@@ -45,30 +44,14 @@ from mmoinv.world.frames import (
     refusal,
     saved_by_packet,
 )
+from mmoinv.world.idle import IdleWaits
 from mmoinv.world.link import RealmServerLink
 from mmoinv.world.outbox import Outbox
+from mmoinv.world.unsaved import UnsavedOperation, abandon
 
 log = logging.getLogger("mmoinv.world")
 
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.05, 2.0
-
-
-class UnsavedOperation(NamedTuple):
-    """An operation that was taken and never answered. Unless it was ``sent``, it is not saved;
-    else it may or may not be. If it is ``in_outbox``, the next process sends it, again or for
-    the first time."""
-
-    operation_id: int
-    character_guids: tuple[int, ...]
-    sent: bool
-    in_outbox: bool = False
-
-    def __str__(self) -> str:
-        fate = "may or may not be saved" if self.sent else "not saved"
-        if self.in_outbox:
-            fate += " yet, and lies in the outbox"
-        whom = ", ".join(map(str, self.character_guids))
-        return f"{self.operation_id:#x} of character {whom}, {fate}"
 
 
 class Operations:
@@ -106,12 +89,10 @@ class Operations:
         """Taken, but not given to the outbox yet."""
         if outbox is not None:
             outbox.has_unwritten = lambda: bool(self._unwritten)
-        self._is_over = False
-        """Nothing more will be answered."""
         self._being_refused: set[int] = set()
         """Characters whose commits are refused at this moment; a newer one must not overtake."""
         self._sending_planned = False
-        self._idle: dict[int | None, list[asyncio.Future[None]]] = {}
+        self._idle = IdleWaits(self._is_pending)
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -157,38 +138,19 @@ class Operations:
         """What was sent is pending still, and may be applied or not."""
         with self.lock:
             self._link = None
-            self._is_over = for_good
+            self._idle.is_over = for_good
             self._pending.link_lost()
-        self._wake_idle()
+        self._idle.wake()
 
     def abandon(self, reason: str) -> list[UnsavedOperation]:
         """Nothing more will be answered: end every handle and say what is known."""
         with self.lock:
             self._link = None
-            self._is_over = True
+            self._idle.is_over = True
             abandoned = self._pending.drop_all()
-        for operation in abandoned:
-            handle = operation.token.handle
-            sent = "was sent, but never answered: it may or may not be saved"
-            if operation.attempts == 0:
-                sent = "was never sent: it is not saved"
-            if self._is_in_outbox(operation):
-                sent += ", and lies in the outbox for the next process to send"
-            handle.fail(
-                OperationPendingError(
-                    f"operation {handle.operation_id:#x} of character "
-                    f"{', '.join(map(str, handle.character_guids))} {sent} ({reason})",
-                    handle.operation_id,
-                    handle.character_guids,
-                )
-            )
-        self._wake_idle()
-        return [
-            UnsavedOperation(
-                one.operation_id, one.character_guids, one.attempts > 0, self._is_in_outbox(one)
-            )
-            for one in abandoned
-        ]
+        unsaved = [abandon(one, self._is_in_outbox(one), reason) for one in abandoned]
+        self._idle.wake()
+        return unsaved
 
     def _is_in_outbox(self, operation: PendingOperation[SentOperation]) -> bool:
         return self._outbox is not None and not operation.is_held
@@ -341,7 +303,7 @@ class Operations:
             )
         with self.lock:
             self._being_refused -= refused
-        self._wake_idle()
+        self._idle.wake()
         return [one.operation_id for one in ended]
 
     def _encode(self, operation: PendingOperation[SentOperation]) -> bytes:
@@ -435,7 +397,7 @@ class Operations:
                 self._being_refused -= refused
             if verdict is CommitStatus.STALE_SESSION:
                 self._session_is_stale(guids)
-        self._wake_idle()
+        self._idle.wake()
         self._plan_sending()
 
     def _is_built_upon(self, operation_id: int, versions: dict[int, int]) -> bool:
@@ -493,30 +455,10 @@ class Operations:
 
     async def wait_idle(self, character_guid: int | None, timeout_s: float | None) -> bool:
         """Until nothing is pending, of one character or at all; False if that can't be had."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._is_pending(character_guid):
-                    if self._is_over:
-                        return False
-                    future: asyncio.Future[None] = loop.create_future()
-                    self._idle.setdefault(character_guid, []).append(future)
-                    await future
-        except TimeoutError:
-            return False
-        return True
+        return await self._idle.wait(character_guid, timeout_s)
 
     def _is_pending(self, character_guid: int | None) -> bool:
         with self.lock:
             if character_guid is None:
                 return len(self._pending) > 0
             return self._pending.has_pending(character_guid)
-
-    def _wake_idle(self) -> None:
-        if not self._idle:
-            return
-        over = self._is_over
-        for guid in [guid for guid in self._idle if over or not self._is_pending(guid)]:
-            for future in self._idle.pop(guid):
-                if not future.done():
-                    future.set_result(None)
