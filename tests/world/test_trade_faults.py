@@ -1,13 +1,18 @@
-"""A trade between two worlds whose links are cut at every packet, whose realm is started anew, with
-and without outbox: it has come about for both or for neither, and nothing is lost or doubled."""
+"""A trade between two worlds whose links are cut at every packet, with and without outbox, and
+whose realm is killed: it has come about for both or for neither, and nothing is lost or doubled."""
 
+import asyncio
 import contextlib
+import os
+import signal
+import sys
 
 import pytest
 from cutting import DOWN, UP
 from two_worlds import (
     GOLD,
     PACK,
+    Side,
     TwoWorlds,
     stock,
     two_worlds,
@@ -92,3 +97,60 @@ async def test_a_link_that_is_cut_at_every_packet(tmp_path, place, way, has_outb
                     await worlds.check()
                     assert worlds.sides[0].trade.state is TradeState.COMMITTED
     assert TradeState.OVER in fates
+
+
+async def test_a_realm_that_is_killed_while_they_trade(tmp_path):
+    url = f"sqlite:///{tmp_path / 'realm.db'}"
+    async with two_worlds(url) as worlds:
+        await stock(worlds)
+        port = worlds.realm.port
+        await worlds.realm.close()
+        process = await start_realm(url, port)
+        try:
+            for number in range(6):
+                with contextlib.suppress(MmoinvError):
+                    await give(*worlds.sides[:: -1 if number % 2 else 1])
+                await asyncio.sleep(number * 0.002)
+                os.kill(process.pid, signal.SIGKILL)
+                await process.wait()
+                process = await start_realm(url, port)
+            for side in worlds.sides:
+                await side.settle()
+                assert side.connector.reconnect_count >= 6
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+        await worlds.restart()
+        for side in worlds.sides:
+            await until(lambda side=side: side.connector.state is ConnectorState.CONNECTED)
+        await worlds.check()
+
+
+async def start_realm(url: str, port: int) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mmoinv", "realm", "--database", url, "--port", str(port)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return process
+            await asyncio.sleep(0.05)
+
+
+async def give(giver: Side, receiver: Side) -> None:
+    """The first thing that there is, and a coin; up to the giver's yes. The other one says his by
+    himself."""
+    receiver.gives = ((), {})
+    receiver.confirms_gladly = True
+    for side in (giver, receiver):
+        await until(lambda side=side: side.connector.state is ConnectorState.CONNECTED)
+        await until(lambda side=side: side.connector.trade_of(side.guid) is None)
+    window = giver.propose(receiver)
+    await window.offer([next(iter(giver.inventory)).slot], {GOLD: 1})
+    await until(lambda: window.trade.is_over or window.trade.theirs.revision)
+    window.confirm()
