@@ -145,12 +145,16 @@ class TransactionError(MmoinvError):
 
 
 class JoinError(MmoinvError):
-    """A character could not be joined. ``reason`` is the realm's number."""
+    """A character could not be joined. ``reason`` is the realm's number; ``retry_in_s`` is above 0
+    if it has said when to try again, in seconds."""
 
-    def __init__(self, message: str, character_guid: int = 0, reason: int = 0) -> None:
+    def __init__(
+        self, message: str, character_guid: int = 0, reason: int = 0, retry_in_s: float = 0.0
+    ) -> None:
         super().__init__(message)
         self.character_guid = character_guid
         self.reason = reason
+        self.retry_in_s = retry_in_s
 
 
 class OperationError(MmoinvError):

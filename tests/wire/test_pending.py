@@ -157,6 +157,19 @@ def test_a_lost_link_repeats_what_was_in_flight_in_order():
     assert [operation.repeated for operation in pending] == [True, True, False]
 
 
+def test_what_waits_behind_a_cancelled_trade_goes_on():
+    pending = PendingOperations()
+    for number, guids in ((1, [7]), (2, [7, 8]), (3, [8])):
+        pending.add(number, guids, None)
+    assert ids(pending.ready()) == [1]
+    assert ids(pending.of_character(7)) == [1, 2]
+    assert pending.of_character(9) == []
+    assert [pending.is_last(pending.get(number)) for number in (1, 2, 3)] == [False, False, True]
+    operation, behind = pending.answered(1, CommitStatus.CANCELLED)
+    assert (operation.operation_id, behind) == (1, [])
+    assert ids(pending.ready()) == [2]
+
+
 def test_the_bound_takes_nothing():
     pending = PendingOperations(limit=2)
     pending.add(1, [7], None)

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from mmoinv.errors import ConfigurationError
+from mmoinv.errors import ConfigurationError, LinkBusyError
 from mmoinv.inventory import Inventory, ItemCatalog, ItemTemplate, PlayerState, save_together
 from mmoinv.world import Autosave, AutosaveSettings
 
@@ -84,6 +84,29 @@ async def test_autosaves_beyond_the_bound_come_back_without_noise(world, realm, 
     assert told == []
     assert autosave.failures == {}
     assert "could not be saved" not in caplog.text
+
+
+async def test_the_last_tenth_of_the_bound_is_for_trades_and_log_outs(world, realm, tmp_path):
+    async with world(max_pending=20) as connector:
+        *many, one, other, leaving = await joined(connector, 33)
+        autosave = watching(connector, [*many, leaving], max_unanswered=100)
+        locker = sqlite3.connect(tmp_path / "realm.db", isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        await asyncio.sleep(0.01)
+        assert autosave.tick() == 18
+        assert connector.is_busy
+        assert autosave.failures == {}
+        one.add_items(POTION, 5)
+        assert one.transfer([next(iter(one)).slot], other)
+        save_together([one, other], connector.repository())
+        assert autosave.remove(leaving) is not None
+        assert connector.pending_count == 20
+        with pytest.raises(LinkBusyError):
+            many[-1].save(connector.repository())
+        locker.execute("ROLLBACK")
+        locker.close()
+        await until_saved(autosave, [*many, one, other, leaving])
+        assert not connector.is_busy
 
 
 def test_a_window_of_nothing_is_refused():

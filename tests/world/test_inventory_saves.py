@@ -133,7 +133,7 @@ async def test_one_who_is_fenced_out_takes_no_part_of_a_trade_along(realm, world
         await one.save(old.repository())
         character = old.character(7)
         await new.join(7)  # the old world leaves as asked ...
-        old._characters[7] = character  # ... but does not know.
+        old._sessions.characters[7] = character  # ... but does not know.
         assert one.transfer([PACK], other)
         with pytest.raises(StaleSessionError):
             await other.save(old.repository())

@@ -219,7 +219,7 @@ async def test_a_world_that_was_fenced_out_cannot_overwrite(realm, world):
     async with world("world-1") as old, world("world-2") as new:
         character = await old.join(7)
         await new.join(7)  # the old one leaves as asked ...
-        old._characters[7] = character  # ... but this one does not know.
+        old._sessions.characters[7] = character  # ... but this one does not know.
         with pytest.raises(StaleSessionError):
             await old.repository().save_item(7, potion(0, int(old.new_item_guids(1)[0])))
         assert len(await rows(realm, 7)) == 0

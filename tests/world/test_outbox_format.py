@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from mmoinv import codec
 from mmoinv.commits import CommitFlags, ParticipantChanges
 from mmoinv.records import InventoryItemData, batch_of, slots_of
+from mmoinv.wire import TradeConfirm
 from mmoinv.world.outbox_format import (
     answered_record,
     as_repeated,
@@ -49,6 +50,24 @@ def written() -> tuple[bytes, list[tuple[int, list[int]]]]:
 
 
 DATA, STATES = written()
+
+
+def test_a_half_of_a_trade_lies_under_the_trades_id_also_when_it_was_confirmed_again():
+    halves = [
+        TradeConfirm(50, 9, 2, number, 1, frame(60 + number)[5:]).encode() for number in (1, 2)
+    ]
+    data = header("world-1") + operation_record(halves[0], 10) + operation_record(frame(4), 20)
+    found = read_outbox(data)
+    assert list(found.unanswered) == [50, 4]
+    assert found.unanswered[50].character_guids == (7,)
+    data += answered_record([50]) + operation_record(halves[1], 30)
+    assert [one.frame for one in read_outbox(data).unanswered.values()] == [frame(4), halves[1]]
+    again = TradeConfirm.decode(as_repeated(halves[1])[5:])
+    assert again.commits().operations["flags"].tolist() == [CommitFlags.REPEATED]
+    assert again._replace(half=b"") == TradeConfirm.decode(halves[1][5:])._replace(half=b"")
+    # What is no half, with a checksum that is right.
+    broken = operation_record(halves[0][:-1], 10)
+    assert "cannot be understood" in read_outbox(header("world-1") + broken).damage
 
 
 def unanswered_up_to(offset: int) -> tuple[int, list[int]]:

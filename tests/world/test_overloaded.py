@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from mmoinv import InventoryItemData, RealmConnector, RealmServer
+from mmoinv.errors import JoinError
 from mmoinv.realm import RealmLimits
 from mmoinv.stores import Verdict
+from mmoinv.wire import JoinFailure
 from mmoinv.world.operations import Operations
 
 PLAYERS = 40
@@ -52,3 +54,23 @@ async def test_an_overloaded_realm_says_when_to_come_back_and_is_heeded(
     assert len(pauses_s) == len(hints_s)
     for pause_s, hint_s in zip(pauses_s, hints_s, strict=True):
         assert 0.05 <= hint_s < pause_s
+
+
+async def test_a_join_too_is_told_when_to_come_back(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'realm.db'}"
+    async with RealmServer(url, port=0, limits=RealmLimits(max_queued_operations=2)) as realm:
+        secret = await realm.add_world("world-1")
+        async with RealmConnector("127.0.0.1", realm.port, world="world-1", secret=secret) as world:
+            joins = await asyncio.gather(
+                *(world.join(guid) for guid in range(PLAYERS)), return_exceptions=True
+            )
+            refused = [one for one in joins if isinstance(one, JoinError)]
+            assert 0 < len(refused) < PLAYERS
+            for error in refused:
+                assert error.reason == JoinFailure.OVERLOADED
+                assert 0.05 <= error.retry_in_s <= 10.0
+            await asyncio.sleep(refused[0].retry_in_s)
+            await world.join(refused[0].character_guid)
+            with pytest.raises(JoinError) as caught:
+                await world.join(refused[0].character_guid)
+            assert caught.value.retry_in_s == 0

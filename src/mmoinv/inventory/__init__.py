@@ -1,7 +1,7 @@
 """The game's rules: slots, stacks, templates, commands, and the inventory that keeps to them.
 
 Commands plan in a `Draft` and are applied whole or not at all; what differs from what is
-committed is one diff. Only `saving` and the aggregate know that there are repositories.
+committed is one diff. Only `saving`, `trading` and the aggregate know that there are repositories.
 """
 
 from mmoinv.inventory.aggregate import Inventory

@@ -20,7 +20,7 @@ from mmoinv.inventory.catalog import ItemCatalog
 from mmoinv.inventory.command_log import CommandLog, CommandRecord
 from mmoinv.inventory.commands import Changes, InventoryCommands
 from mmoinv.inventory.contents import Contents
-from mmoinv.inventory.draft import Buyback, Draft, Setting, SlotChange
+from mmoinv.inventory.draft import Buyback, Draft, Setting, SlotChange, packed_records
 from mmoinv.inventory.equipment import tell_effects
 from mmoinv.inventory.events import ItemEvent, events_of
 from mmoinv.inventory.exchange import exchange
@@ -74,6 +74,8 @@ class Inventory(InventoryActions):
         """Loaded records that could not be put anywhere: see `findings`. Never saved."""
         self.saved = saving.SavedState(empty_batch())
         self.saved.committed.flags.writeable = False
+        self.held: frozenset[int] = frozenset()
+        """Slots that a trade with another world holds: nothing changes them until it ends."""
         self.rollbacks = 0
         """How often it went back: commands from before a rollback cannot be undone."""
         self._effects = effects
@@ -238,11 +240,13 @@ class Inventory(InventoryActions):
         mine, theirs = self.draft(), other.draft()
         failure = Failure.OKAY if saving.may_tie(self, other) else Failure.CANT_DO_RIGHT_NOW
         failure = failure or exchange(mine, gives, theirs, takes)
+        if not failure and (mine.touches_held or theirs.touches_held):
+            failure = Failure.ITEM_LOCKED
         changes, their_changes = mine.changes(), theirs.changes()
         if failure:
             changes = their_changes = ()
         else:
-            packed, their_packed = _packed(changes), _packed(their_changes)
+            packed, their_packed = packed_records(changes), packed_records(their_changes)
             if changes or their_changes:
                 saving.tie(self, other)
             # Whoever is told may save: not before both are as they will be.
@@ -278,14 +282,14 @@ class Inventory(InventoryActions):
 
     def draft(self, *, is_dry: bool = False) -> Draft:
         """A draft of the present state; a dry one is only asked, never applied."""
-        return Draft(self._contents, self._setting, self._buyback, is_dry)
+        return Draft(self._contents, self._setting, self._buyback, is_dry, self.held)
 
     def apply(self, changes: Changes, buyback: Buyback) -> None:
         """Make the changes of a draft of the present state, and tell of them.
 
         `InventoryError` if a record has a field out of its range; nothing is changed then.
         """
-        self._write(changes, _packed(changes), buyback)
+        self._write(changes, packed_records(changes), buyback)
         self._tell(changes)
 
     def _write(self, changes: Changes, packed: list[bytes | None], buyback: Buyback) -> None:
@@ -371,7 +375,7 @@ class Inventory(InventoryActions):
             for slot in slots
             if self._contents.get(slot) != before.get(slot)
         )
-        self._write(changes, _packed(changes), ())
+        self._write(changes, packed_records(changes), ())
         self.rollbacks += 1
         return changes
 
@@ -389,10 +393,3 @@ class Inventory(InventoryActions):
     def __repr__(self) -> str:
         state = "dirty" if self.is_dirty else "committed"
         return f"<Inventory of character {self.character_guid}: {len(self)} items, {state}>"
-
-
-def _packed(changes: Changes) -> list[bytes | None]:
-    """The records of a change as bytes: before anything is changed, since it raises for what is no
-    record."""
-    pack = Contents.packed
-    return [None if after is None else pack(after) for _, _, after in changes]

@@ -26,6 +26,13 @@ class SlotChange(NamedTuple):
     after: InventoryItemData | None
 
 
+def packed_records(changes: Iterable[SlotChange]) -> list[bytes | None]:
+    """The records of changes as bytes: before anything is changed, since it raises for what is no
+    record."""
+    pack = Contents.packed
+    return [None if after is None else pack(after) for _, _, after in changes]
+
+
 class Setting(NamedTuple):
     """Whose inventory it is and what its rules go by."""
 

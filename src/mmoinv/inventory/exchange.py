@@ -31,14 +31,15 @@ def exchange(one: Draft, gives: Iterable[int], other: Draft, takes: Iterable[int
             item = draft.get(slot)
             if item is None:
                 return Failure.SLOT_IS_EMPTY
-            if failure := _give_failure(draft, item):
+            if failure := give_failure(draft, item):
                 return failure
             draft.remove(slot)
             items.append(item)
     return _receive(other, given) or _receive(one, taken)
 
 
-def _give_failure(draft: Draft, item: InventoryItemData) -> Failure:
+def give_failure(draft: Draft, item: InventoryItemData) -> Failure:
+    """Whether an item may be given away."""
     if item.slot in BAG_PACK:
         return Failure.CANT_TRADE_EQUIP_BAGS
     if item.item_flags & BOUND or not is_carried(draft, item.slot):

@@ -13,6 +13,7 @@ from mmoinv.codec import apply_changes, diff
 from mmoinv.errors import InventoryError
 from mmoinv.records import Batch
 from mmoinv.repository import InventoryRepository, InventoryUnitOfWork, OperationHandle
+from mmoinv.repository.changes import Slots
 
 MAX_TIED = 64
 """Inventories that one save carries at most: an operation over more characters than the realm
@@ -115,6 +116,27 @@ def save_together(
         untie(group)
         save.handle.add_done_callback(lambda handle: _answered(save, handle))
         return save.handle
+
+
+def learn(one: Saveable, saves: Batch, deletes: Slots) -> None:
+    """What somebody else has committed of an inventory, in slots that no save on its way writes:
+    it is committed now, and was so when those saves were made."""
+
+    with _lock:
+        # What was one batch stays one: by that it is known what was compared with what.
+        learned: dict[int, tuple[Batch, Batch]] = {}
+
+        def with_it(items: Batch) -> Batch:
+            if id(items) not in learned:
+                known = apply_changes(items, saves, deletes)
+                known.flags.writeable = False
+                learned[id(items)] = items, known
+            return learned[id(items)][1]
+
+        for save in one.saved.underway:
+            before, after = save.carried[one]
+            save.carried[one] = with_it(before), with_it(after)
+        one.saved.committed = with_it(one.saved.committed)
 
 
 def submitted(one: Saveable) -> Batch:

@@ -75,7 +75,8 @@ def find_stacks(
     if template.max_stack > 1 and draft.count_of(item.entry):
         for slots in ranges_for(draft, template):
             for stack in draft.items_in(slots):
-                if stack.stack_count < template.max_stack and can_merge(stack, item):
+                is_free = stack.slot not in draft.held
+                if is_free and stack.stack_count < template.max_stack and can_merge(stack, item):
                     yield stack
 
 

@@ -114,14 +114,14 @@ def remove(draft: Draft, slot: int, amount: int | None = None) -> Failure:
 
 
 def remove_entry(draft: Draft, entry: int, amount: int) -> Failure:
-    """``amount`` carried items of an entry, from the smallest stacks first. What is worn, locked
-    or in the bank stays."""
+    """``amount`` carried items of an entry, from the smallest stacks first. What is worn, locked,
+    in a trade or in the bank stays."""
     checked_amount(amount)
     carried = [
         item
         for slots in carried_ranges(draft, quivers=True)
         for item in draft.items_in(slots)
-        if item.entry == entry and not lock_failure(item)
+        if item.entry == entry and item.slot not in draft.held and not lock_failure(item)
     ]
     if sum(item.stack_count for item in carried) < amount:
         return Failure.ITEM_NOT_FOUND
@@ -181,9 +181,9 @@ def sort(draft: Draft) -> Failure:
     if failure := player_failure(draft.setting.owner):
         return failure
     slots = [slot for places in carried_ranges(draft) for slot in places]
-    loose = [item for item in draft.items_in(slots) if not lock_failure(item)]
     locked = {item.slot for item in draft.items_in(slots) if lock_failure(item)}
     locked |= {slot for slot in slots if slot in draft.held}
+    loose = [item for item in draft.items_in(slots) if item.slot not in locked]
     for item in loose:
         draft.remove(item.slot)
     places = (slot for slot in slots if slot not in locked)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from mmoinv import codec
 from mmoinv.commits import CURRENCY, Commits
 from mmoinv.errors import MmoinvError, StoreError, TlsError
-from mmoinv.realm.group_commit import JoinFailed, Result
+from mmoinv.realm.group_commit import OVERLOADED, JoinFailed, Result
 from mmoinv.realm.logons import Attempt
 from mmoinv.realm.parts import RealmParts
 from mmoinv.realm.seldom import Seldom
@@ -214,6 +214,8 @@ class WorldServerLink(asyncio.Protocol):
                 failure, message = JoinFailure.SESSION_TAKEN, result.message
             case JoinFailed():
                 failure, message = self._join_failure(result.verdict), result.message
+                if message == OVERLOADED:
+                    message = with_retry_hint(self._parts.writer.retry_in_ms, message)
             case _:
                 failure, message = JoinFailure.UNKNOWN, ""
         self._link.send_join_failed(character_guid, failure, message[:MAX_MESSAGE])

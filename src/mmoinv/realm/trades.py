@@ -21,7 +21,7 @@ from mmoinv.realm.sessions import HeldEpochs
 from mmoinv.records import Fault
 from mmoinv.stores import CommitEntry, CommitOutcome, Verdict
 from mmoinv.wire import CommitStatus, TradeCancel, TradeConfirm, TradeEnd, TradeOffer
-from mmoinv.wire.trades import half_fault, nothing_offered, offer_fault
+from mmoinv.wire.trades import CONFIRMED, TAKEN_BACK, half_fault, nothing_offered, offer_fault
 
 log = logging.getLogger("mmoinv.realm")
 
@@ -157,6 +157,8 @@ class Trades:
             # It confirmed what is offered no longer: it may look, and confirm again.
             self._give_back(other, OFFER_CHANGED, trade.trade_id)
             trade.confirmed_s = None
+            # Whoever has changed his own may have been told of the yes meanwhile.
+            self._pass_on(other, mine, other.offer._replace(confirmed=TAKEN_BACK))
 
     def receive_confirm(self, link: Trader, confirm: TradeConfirm) -> None:
         """Take a half; with the second one the trade is committed."""
@@ -195,7 +197,7 @@ class Trades:
             self._commit(trade)
         else:
             trade.confirmed_s = self._now_s
-            self._pass_on(mine, other, mine.offer._replace(confirmed=1))
+            self._pass_on(mine, other, mine.offer._replace(confirmed=CONFIRMED))
 
     def receive_cancel(self, link: Trader, cancel: TradeCancel) -> None:
         """One side does not want it any more; too late once both have confirmed."""
@@ -273,6 +275,9 @@ class Trades:
         assert holder is not None
         one = _Side(offer.from_guid, offer.from_epoch, link, offer)
         nothing = nothing_offered(offer.trade_id, offer.to_guid, offer.from_guid)
+        # It may confirm without having offered anything. Its offers are never the first one, so
+        # none that comes too late proposes the trade anew.
+        nothing = nothing._replace(from_epoch=holder[1], revision=1)
         other = _Side(offer.to_guid, holder[1], holder[0], nothing)
         trade = _Trade(offer.trade_id, one, other, self._now_s)
         self._trades[trade.trade_id] = trade

@@ -30,6 +30,11 @@ class InventoryRepository(ABC):
     def names_items(self) -> bool:
         """Whether every item that is saved must have an item_guid."""
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether what can wait had better wait: hardly any more operations would be taken."""
+        return False
+
     @abstractmethod
     def load_items(self, character_guid: int) -> Batch:
         """The committed inventory: a slot-sorted `INVENTORY_ITEM` batch of the caller's own.

@@ -204,7 +204,7 @@ _OFFER = Packet(
         Number("to guid", "u64", hex),
         Number("to epoch", "u32"),
         Number("revision", "u16"),
-        Number("confirmed", "u8", one_of("no", "yes")),
+        Number("confirmed", "u8", one_of("no", "yes", "no longer")),
         Items(),
         _CURRENCIES,
         _money("amount"),

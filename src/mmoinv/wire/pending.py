@@ -95,6 +95,14 @@ class PendingOperations(Generic[Token]):
         """The pending operation of that id."""
         return self._operations.get(operation_id)
 
+    def of_character(self, character_guid: int) -> list[PendingOperation[Token]]:
+        """The operations of one character, oldest first."""
+        return list(self._queues.get(character_guid, ()))
+
+    def is_last(self, operation: PendingOperation[Token]) -> bool:
+        """Whether nothing waits behind an operation."""
+        return all(self._queues[guid][-1] is operation for guid in operation.character_guids)
+
     def ahead_of(
         self, operation: PendingOperation[Token], character_guid: int
     ) -> list[PendingOperation[Token]]:
@@ -175,8 +183,9 @@ class PendingOperations(Generic[Token]):
         """The realm has answered: (the operation, those that are refused with it).
 
         With a retryable status the operation stays, postponed until `retry`. Refused for good
-        it takes along, unsent, everything that waits behind it. An unknown id, or one that is
-        not in flight, is (None, []).
+        it takes along, unsent, everything that waits behind it; but not if it was cancelled: that
+        is a trade that everybody goes on without. An unknown id, or one that is not in flight, is
+        (None, []).
         """
         operation = self._operations.get(operation_id)
         if operation is None or operation.state is not OperationState.IN_FLIGHT:
@@ -185,7 +194,8 @@ class PendingOperations(Generic[Token]):
             operation.state = OperationState.POSTPONED
             operation.repeated = True
             return operation, []
-        behind = [] if status.is_success else self._behind(operation)
+        goes_on = status.is_success or status is CommitStatus.CANCELLED
+        behind = [] if goes_on else self._behind(operation)
         for ended in (*reversed(behind), operation):
             self._remove(ended)
         return operation, behind

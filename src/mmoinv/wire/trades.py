@@ -18,6 +18,8 @@ from mmoinv.wire.packets import Body, frame, pack, str16
 
 MAX_TRADE_ITEMS = 128
 """Records that one side of a trade gives at most."""
+CONFIRMED, TAKEN_BACK = 1, 2
+"""What `TradeOffer.confirmed` says, if it is not 0."""
 NO_MONEY = np.empty(0, CURRENCY)
 
 
@@ -26,7 +28,8 @@ class TradeOffer(NamedTuple):
     ``to_guid``, with ``to_epoch`` filled in.
 
     ``trade_id`` is the operation's id, made by the world of the proposer. Each side counts its
-    offers in ``revision``, from 1. ``confirmed``, from the realm only: this offer was confirmed.
+    offers in ``revision``, from 1. ``confirmed``, from the realm only, with an offer that is known:
+    its side has confirmed, or that counts no more, since the receiver has changed its own offer.
     """
 
     trade_id: int

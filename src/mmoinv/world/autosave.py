@@ -199,7 +199,10 @@ class Autosave:
         sent = 0
         self._is_busy = False
         while self._queue and self._queue[0][0] <= now_s:
-            if self._is_busy or len(self._unanswered) >= self.settings.max_unanswered:
+            # The last tenth of what a connector takes is for trades and log-outs.
+            if self._is_busy or self.repository.is_busy:
+                break
+            if len(self._unanswered) >= self.settings.max_unanswered:
                 break
             queued_s, _, watched = heapq.heappop(self._queue)
             # An older entry of one that was queued anew for an earlier time.

@@ -6,7 +6,7 @@ Knows a link as something that requests joins; no inventories.
 import asyncio
 
 from mmoinv.errors import LinkError
-from mmoinv.wire import CharacterJoinFailed, JoinFailure
+from mmoinv.wire import CharacterJoinFailed, JoinFailure, retry_hint_s
 from mmoinv.world.joins import failure
 from mmoinv.world.link import RealmServerLink
 
@@ -38,6 +38,7 @@ class Claims:
             # All of them end, also those of a link that is lost.
             await asyncio.wait(asked.values())
             again = {}
+            pause_s = RETRY_PAUSE_S
             for guid, future in asked.items():
                 refusal = future.result()
                 if refusal is None:
@@ -46,9 +47,10 @@ class Claims:
                     taken[guid] = failure(refusal)
                 else:
                     again[guid] = epochs[guid]
+                    pause_s = max(pause_s, retry_hint_s(refusal.message))
             epochs = again
             if epochs:
-                await asyncio.sleep(RETRY_PAUSE_S)
+                await asyncio.sleep(pause_s)
         return taken
 
     def granted(self, character_guid: int) -> bool:

@@ -1,26 +1,24 @@
 """`RealmConnector`: a world server's connection to its realm.
 
-Joins characters and lets them leave, and keeps their sessions when the link is lost and comes
-back. How it connects is in `mmoinv.world.uplink`, operations on their way are kept by
-`mmoinv.world.operations`; how they look on the wire is in `mmoinv.world.frames`.
+Connects, finds the realm again, and closes; what a game calls is here. How it connects is in
+`mmoinv.world.uplink`, who is joined in `mmoinv.world.sessions`, what is on its way in
+`mmoinv.world.operations`, and trades with other worlds are in `mmoinv.world.trades`.
 """
 
 import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.codec import sort_by_slot
-from mmoinv.errors import JoinError, LinkError, LogonError, TlsError
-from mmoinv.records import empty_batch
+from mmoinv.errors import LinkError, LogonError, TlsError, TradeError
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.wire import (
     CharacterJoined,
@@ -30,25 +28,28 @@ from mmoinv.wire import (
     OperationAnswered,
     OperationResultReceived,
     PendingOperation,
+    TradeCancelled,
+    TradeOffered,
     WorldEvent,
     dialect_by_number,
 )
-from mmoinv.world.characters import JoinedCharacter, read_only
-from mmoinv.world.claims import Claims
+from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.frames import SentOperation, check_for_dialect
-from mmoinv.world.joins import Joins
 from mmoinv.world.link import RealmServerLink
-from mmoinv.world.operations import Operations, UnsavedOperation
+from mmoinv.world.operations import Operations
 from mmoinv.world.outbox import Outbox, outbox_for
 from mmoinv.world.replay import Replay, ReplayedOperation, log_replayed
 from mmoinv.world.repository import WorldServerInventoryRepository
+from mmoinv.world.sessions import Sessions
+from mmoinv.world.trade import Trade
+from mmoinv.world.trades import Trades
 from mmoinv.world.trust import Trust
+from mmoinv.world.unsaved import UnsavedOperation
 from mmoinv.world.uplink import RealmAddress, Uplink, pauses_s
 
 log = logging.getLogger("mmoinv.world")
 
 GUIDS_PER_EPOCH = 1 << 32
-NOTHING = empty_batch()
 SHOWN = 5
 """Of many operations in a log line."""
 LOOK_EVERY_S = 0.25
@@ -63,14 +64,6 @@ class ConnectorState(Enum):
     RECONNECTING = "the link to the realm is lost and sought again"
     LOST = "the link to the realm is lost"
     CLOSED = "the connector is closed"
-
-
-class _Left(NamedTuple):
-    """A session that is given back as soon as there is a link."""
-
-    character_guid: int
-    epoch: int
-    reason: int
 
 
 class RealmConnector:
@@ -149,28 +142,35 @@ class RealmConnector:
         address = RealmAddress(host, port, world, secret, self.dialect, trust)
         self.process_nonce = address.process_nonce
         self._uplink = Uplink(address, connect_timeout_s, self._receive, self._link_lost)
-        self._join_timeout_s = join_timeout_s
         self._reconnects = reconnects
         self._reconnect_longest_s = reconnect_longest_s
         self._delayed_after_s = delayed_after_s
         self._state = ConnectorState.NEW
-        self._lost_reason = ""
-        self._characters: dict[int, JoinedCharacter] = {}
-        self._joins = Joins(self._give_back)
-        self._claims = Claims()
-        self._leaving: set[int] = set()
-        self._taken_away: dict[int, str] = {}
-        """Characters whose session is gone, and why; until nothing of them is pending."""
-        self._lefts: list[_Left] = []
+        self._sessions = Sessions(
+            self._uplink,
+            join_timeout_s,
+            lambda guid: self._operations.wait_idle(guid, None),
+            self._start,
+        )
         self._item_numbers = 0
         self._operations = Operations(
-            self._characters,
+            self._sessions.characters,
             self.dialect,
             max_pending,
             world_server_id,
-            self._session_is_stale,
+            lambda guids: self._start(self._sessions.ask_for(guids), "claim"),
             self.outbox,
         )
+        self._trades = Trades(
+            self._sessions.characters,
+            self._operations,
+            lambda: self._uplink.link,
+            self._sessions.check_committable,
+            self._tell,
+        )
+        self._sessions.before_leave = self._trades.leave
+        self._sessions.on_leave_requested = lambda guid: self._tell(self.on_leave_requested, guid)
+        self._sessions.on_lost = lambda *about: self._tell(self.on_session_lost, *about)
         self._replay: Replay | None = None
         self._replayed: list[ReplayedOperation] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,6 +194,12 @@ class RealmConnector:
         return len(self._operations)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether only the last tenth of ``max_pending`` is left: autosaves leave that to trades
+        and log-outs."""
+        return self._operations.is_busy
+
+    @property
     def oldest_pending_age_s(self) -> float:
         """For how long the oldest of them has been waiting, in seconds; 0 if there is none."""
         return self._operations.oldest_age_s()
@@ -212,11 +218,11 @@ class RealmConnector:
     @property
     def characters(self) -> tuple[JoinedCharacter, ...]:
         """The characters that are joined here."""
-        return tuple(self._characters.values())
+        return tuple(self._sessions.characters.values())
 
     def character(self, character_guid: int) -> JoinedCharacter | None:
         """The joined character of that guid, None if it is not joined here."""
-        return self._characters.get(character_guid)
+        return self._sessions.characters.get(character_guid)
 
     @property
     def on_packet_sent(self) -> Callable[[int], object] | None:
@@ -310,22 +316,27 @@ class RealmConnector:
         with self._operations.lock:
             self._operations.open(link)
             self._state = ConnectorState.CONNECTED
+            self._sessions.is_open = True
         self._tell(self.on_state_changed, self._state)
 
     def _link_lost(self, reason: str) -> None:
         """The connection is gone. What is pending stays pending, and says so."""
-        self._lost_reason = reason
         error = LinkError(reason)
         with self._operations.lock:
-            self._claims.fail(error)
+            self._sessions.claims_failed(error)
+            self._sessions.is_open = False
             if self._replay is not None:
                 self._replay.link_lost(error)
-            if self._state is not ConnectorState.CONNECTED:
-                return
-            self._operations.link_lost(for_good=not self._reconnects)
-            self._state = ConnectorState.RECONNECTING if self._reconnects else ConnectorState.LOST
-        log.warning("%s; %s pending", self._lost_reason, self._operations.told())
-        self._joins.fail(error)
+            was_connected = self._state is ConnectorState.CONNECTED
+            if was_connected:
+                self._operations.link_lost(for_good=not self._reconnects)
+                lost = ConnectorState.RECONNECTING if self._reconnects else ConnectorState.LOST
+                self._state = lost
+        self._trades.link_lost()
+        if not was_connected:
+            return
+        log.warning("%s; %s pending", reason, self._operations.told())
+        self._sessions.joins_failed(error)
         if self._reconnects:
             self._start(self._reconnect(), "reconnect")
         self._tell(self.on_state_changed, self._state)
@@ -339,7 +350,7 @@ class RealmConnector:
             try:
                 accepted = await self._uplink.connect()
                 self._logged_on(accepted.node_epoch)
-                await self._claim_again()
+                await self._sessions.claim_again(self._connected_link())
                 sent_again = self._told()
                 self._opened()
             except (LinkError, LogonError) as error:
@@ -355,65 +366,10 @@ class RealmConnector:
     def _told(self) -> str:
         return self._operations.told()
 
-    async def _claim_again(self) -> None:
-        """Give back what has left meanwhile, claim the other sessions; `LinkError` if the link is
-        lost again."""
-        link = self._connected_link()
-        while self._lefts:
-            link.wire.send_left(*self._lefts.pop())
-        taken = await self._claims.claim(
-            link,
-            {
-                character.guid: character.epoch
-                for character in self._characters.values()
-                if character.guid not in self._taken_away
-            },
-        )
-        for guid, reason in taken.items():
-            self._session_lost(guid, reason)
-
     def _connected_link(self) -> RealmServerLink:
         if self._uplink.link is None:
-            raise LinkError(self._lost_reason)
+            raise LinkError(self._uplink.lost_reason)
         return self._uplink.link
-
-    def _session_is_stale(self, character_guids: Sequence[int]) -> None:
-        """An operation was refused for a session: find out for whose."""
-        if self._uplink.link is not None:
-            self._start(self._ask_for_sessions(character_guids), "claim")
-
-    async def _ask_for_sessions(self, character_guids: Sequence[int]) -> None:
-        epochs = {
-            guid: self._characters[guid].epoch
-            for guid in character_guids
-            if guid in self._characters and guid not in self._taken_away
-        }
-        try:
-            taken = await self._claims.claim(self._connected_link(), epochs)
-        except LinkError:
-            return  # It is asked for anyway once there is a link.
-        for guid, reason in taken.items():
-            self._session_lost(guid, reason)
-
-    def _session_lost(self, character_guid: int, reason: str) -> None:
-        character = self._characters.get(character_guid)
-        if character is None or character_guid in self._taken_away:
-            return
-        self._taken_away[character_guid] = reason
-        log.error(
-            "character %d: its session is gone, %s; what is unsaved of it here is not saved",
-            character_guid,
-            reason,
-        )
-        self._start(self._forget_once_idle(character), "forget")
-        self._tell(self.on_session_lost, character_guid, reason)
-
-    async def _forget_once_idle(self, character: JoinedCharacter) -> None:
-        """What was sent of it may be applied, and is answered for; then it is not ours."""
-        await self._operations.wait_idle(character.guid, None)
-        self._taken_away.pop(character.guid, None)
-        if self._characters.get(character.guid) is character:
-            del self._characters[character.guid]
 
     async def _watch_delay(self) -> None:
         is_delayed = False
@@ -441,20 +397,21 @@ class RealmConnector:
             return
         try:
             if self._state in (ConnectorState.CONNECTED, ConnectorState.RECONNECTING):
+                self._trades.close()
                 await self.flush(timeout_s)
         finally:
             # Also if the wait is cancelled: no handle is left that nobody will ever end.
             self._state = ConnectorState.CLOSED
+            self._sessions.is_open = False
             for task in tuple(self._tasks):
                 task.cancel()
             if self._replay is not None:
                 self._replay.link_lost(LinkError("the connector was closed"))
             if self.outbox is not None:
                 await self.outbox.settle()
-            reason = self._lost_reason or "the connector was closed"
+            reason = self._uplink.lost_reason or "the connector was closed"
             self.unsaved = self._operations.abandon(reason)
-            self._joins.fail(LinkError("the connector was closed"))
-            self._characters.clear()
+            self._sessions.close()
             await self._uplink.close()
             if self.outbox is not None:
                 await self.outbox.close()
@@ -490,67 +447,17 @@ class RealmConnector:
     async def join(self, character_guid: int) -> JoinedCharacter:
         """Get a character's session and its inventory. `JoinError` if the realm refuses,
         `LinkError` while there is no link."""
-        link = self._linked("join")
-        if character_guid in self._characters:
-            raise JoinError(f"character {character_guid} is joined here already", character_guid)
-        if self._joins.begin(character_guid):
-            link.wire.request_join(character_guid)
-            link.flush()
-        try:
-            return await self._joins.wait(character_guid, self._join_timeout_s)
-        except TimeoutError:
-            raise JoinError(
-                f"character {character_guid}: the realm at {self.host}:{self.port} did not answer "
-                f"the join within {self._join_timeout_s:g} s; try again",
-                character_guid,
-            ) from None
-
-    def _give_back(self, character: JoinedCharacter, reason: int = LeaveReason.UNKNOWN) -> None:
-        """Give the session of a character back, now or once there is a link."""
-        if self._characters.get(character.guid) is character:
-            del self._characters[character.guid]
-        link = self._uplink.link
-        if link is None or self._state is not ConnectorState.CONNECTED:
-            self._lefts.append(_Left(character.guid, character.epoch, reason))
-        else:
-            link.wire.send_left(character.guid, character.epoch, reason)
-            link.flush()
+        return await self._sessions.join(character_guid, self._linked("join"))
 
     async def leave(self, character_guid: int, reason: int = LeaveReason.LOGOUT) -> None:
         """Wait for the answers to a character's operations, then give its session back.
 
         Meanwhile a commit for it raises `JoinError`, and nothing of it is taken. While the link
-        is sought again, it waits for that if something of the character is pending.
+        is sought again, it waits for that if something of the character is pending. A trade with
+        another world that it is in is cancelled.
         """
         self._taking("leave")
-        character = self._characters.get(character_guid)
-        if character is None:
-            raise JoinError(f"character {character_guid} is not joined here", character_guid)
-        # Or a game that goes on committing would never be let go.
-        self._leaving.add(character_guid)
-        try:
-            if not await self._operations.wait_idle(character_guid, None):
-                raise LinkError(
-                    f"character {character_guid} cannot leave: {self._lost_reason}. Its pending "
-                    "operations may or may not be saved."
-                )
-        finally:
-            self._leaving.discard(character_guid)
-        if self._characters.get(character_guid) is character:
-            self._give_back(character, reason)
-
-    async def _leave_as_asked(self, request: LeaveRequested) -> None:
-        guid = request.character_guid
-        character = self._characters.get(guid)
-        if character is None or character.epoch != request.session_epoch:
-            # The realm believes that we hold it: nobody need wait for us.
-            self._give_back(JoinedCharacter(guid, request.session_epoch, 0, NOTHING))
-            return
-        self._tell(self.on_leave_requested, request.character_guid)
-        try:
-            await self.leave(request.character_guid, LeaveReason.TELEPORT)
-        except (JoinError, LinkError) as error:
-            log.warning("a character could not leave as asked: %s", error)
+        await self._sessions.leave(character_guid, reason)
 
     # Operations
 
@@ -558,30 +465,49 @@ class RealmConnector:
         self, changes: Sequence[CharacterChanges], reason: int, conserve: bool = False
     ) -> OperationHandle:
         """Take one operation over joined characters; never blocks. If it raises, nothing was
-        taken. The repository's commit ends here; usable from any thread."""
+        taken. The repository's commit ends here; usable from any thread. `ItemLockedError` if it
+        changes what an open trade with another world holds."""
         check_for_dialect(self.dialect, changes, conserve)
         with self._operations.lock:
             self._taking("commit")
             for change in changes:
-                self._check_committable(change.character_guid)
+                self._sessions.check_committable(change.character_guid)
+            self._trades.check(changes)
             return self._operations.add(changes, reason, conserve)
 
-    def _check_committable(self, character_guid: int) -> None:
-        if character_guid in self._taken_away:
-            raise JoinError(
-                f"character {character_guid} is another world's now "
-                f"({self._taken_away[character_guid]}); nothing was taken, and what is unsaved of "
-                "it here never will be. Let the player go.",
-                character_guid,
-            )
-        leaving = character_guid in self._leaving
-        if leaving or character_guid not in self._characters:
-            state = "is leaving" if leaving else "is not joined here"
-            raise JoinError(
-                f"character {character_guid} {state}; nothing was taken. Commit before it "
-                "leaves, or once it has joined again.",
-                character_guid,
-            )
+    # Trades with other worlds
+
+    @property
+    def on_trade_offered(self) -> Callable[[Trade], object] | None:
+        """Called with each `Trade` that a character of another world proposes to one of ours; what
+        it gives is in ``theirs``. None: all are refused."""
+        return self._trades.on_offered
+
+    @on_trade_offered.setter
+    def on_trade_offered(self, callback: Callable[[Trade], object] | None) -> None:
+        self._trades.on_offered = callback
+
+    def propose_trade(
+        self,
+        own_guid: int,
+        other_guid: int,
+        slots: Iterable[int] = (),
+        money: Mapping[int, int] | None = None,
+    ) -> Trade:
+        """Propose a trade to a character of another world: what is committed in these absolute
+        slots, and these amounts by currency. Never waits; the other side answers, or it ends.
+
+        `TradeError` if it cannot be offered, or the character is trading already; `JoinError` if
+        it is not joined here, `LinkError` while there is no link. Wants protocol 4.
+        """
+        self._linked("propose a trade")
+        if self.dialect.protocol != 4:
+            raise TradeError(f"dialect {self.dialect.number} (protocol 3) has no trades")
+        return self._trades.propose(own_guid, other_guid, slots, money)
+
+    def trade_of(self, character_guid: int) -> Trade | None:
+        """The trade with another world that a character is in, until it has ended."""
+        return self._trades.of_character(character_guid)
 
     # Events
 
@@ -589,27 +515,20 @@ class RealmConnector:
         match event:
             case OperationAnswered() if self._replay is not None:
                 self._replay.receive(event)
+            case TradeOffered(offer):
+                self._trades.receive_offer(offer)
+            case TradeCancelled(cancel):
+                self._trades.receive_cancel(cancel)
             case OperationAnswered() | OperationResultReceived():
+                if isinstance(event, OperationAnswered):
+                    self._trades.note_answer(event)
                 self._operations.receive(event)
             case CharacterJoined(packet):
-                if self._claims.granted(packet.character_guid):
-                    # What is committed here follows the answers, not what the realm had then:
-                    # an operation may be applied whose answer was lost.
-                    return
-                character = JoinedCharacter(
-                    packet.character_guid,
-                    packet.session_epoch,
-                    packet.version,
-                    read_only(sort_by_slot(packet.items)),
-                    dict(packet.currencies.tolist()),
-                )
-                if self._joins.granted(character):
-                    self._characters[character.guid] = character
+                self._sessions.granted(packet)
             case CharacterJoinFailed():
-                if not self._claims.refused(event):
-                    self._joins.refused(event)
+                self._sessions.refused(event)
             case LeaveRequested():
-                self._start(self._leave_as_asked(event), "leave")
+                self._start(self._sessions.leave_as_asked(event), "leave")
 
     def _tell(self, callback: Callable[..., object] | None, *about: object) -> None:
         """Call what the game has set; what it raises is the game's, and logged."""
@@ -633,7 +552,7 @@ class RealmConnector:
         """Raise unless operations are taken."""
         if self._state in (ConnectorState.CONNECTED, ConnectorState.RECONNECTING):
             return
-        reason = self._lost_reason or self._state.value
+        reason = self._uplink.lost_reason or self._state.value
         raise LinkError(
             f"cannot {verb}: {reason}. Nothing was taken; of those taken before, "
             f"{self._operations.told()} unanswered."
@@ -643,5 +562,7 @@ class RealmConnector:
         """The link; raises if there is none at the moment."""
         self._taking(verb)
         if self._state is ConnectorState.RECONNECTING or self._uplink.link is None:
-            raise LinkError(f"cannot {verb}: {self._lost_reason}. It is sought again; try later.")
+            raise LinkError(
+                f"cannot {verb}: {self._uplink.lost_reason}. It is sought again; try later."
+            )
         return self._uplink.link

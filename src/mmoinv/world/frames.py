@@ -7,6 +7,7 @@ packets of item changes; no socket, no queue.
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +18,9 @@ from mmoinv.errors import (
     OperationRefusedError,
     RealmInternalError,
 )
-from mmoinv.records import SLOT, Batch
+from mmoinv.records import FRAME_HEADER_SIZE, SLOT, Batch
 from mmoinv.repository import CharacterChanges, OperationHandle
-from mmoinv.wire import CommitStatus, Dialect
+from mmoinv.wire import CommitStatus, Dialect, TradeConfirm
 from mmoinv.world.characters import JoinedCharacter
 from mmoinv.world.outbox_format import as_repeated
 
@@ -32,6 +33,29 @@ _ERRORS: dict[int, type[OperationRefusedError]] = {
 }
 
 
+class TradeTerms(NamedTuple):
+    """What a half of a trade refers to. ``half_id`` is the half's own operation id: under it the
+    realm makes sure, if it must, that the half is never applied any more."""
+
+    trade_id: int
+    half_id: int
+    to_guid: int
+    to_epoch: int
+    revision: int
+    to_revision: int
+
+    def confirm(self, half: bytes) -> TradeConfirm:
+        """The packet around a half, which is a CommitInventory frame."""
+        return TradeConfirm(
+            self.trade_id,
+            self.to_guid,
+            self.to_epoch,
+            self.revision,
+            self.to_revision,
+            half[FRAME_HEADER_SIZE:],
+        )
+
+
 @dataclass(eq=False, slots=True)
 class SentOperation:
     """One operation with its handle; ``unanswered`` are the packet types of protocol 3 whose
@@ -41,6 +65,8 @@ class SentOperation:
     changes: Sequence[CharacterChanges]
     reason: int
     conserve: bool = False
+    terms: TradeTerms | None = None
+    """Of a half of a trade with another world; it is pending under the trade's id."""
     unanswered: set[int] = field(default_factory=set)
     failed: bool = False
     saved_part: str = ""
@@ -78,7 +104,8 @@ def check_for_dialect(
 def encode_commit(
     operation_id: int, operation: SentOperation, characters: Characters, repeated: bool
 ) -> bytes:
-    """The CommitInventory frame, with the epochs and versions of this moment."""
+    """The CommitInventory frame, or a half's TradeConfirm, with the epochs and versions of this
+    moment."""
     if operation.frame:
         return as_repeated(operation.frame) if repeated else operation.frame
     replace = all(change.replace for change in operation.changes)
@@ -104,7 +131,11 @@ def encode_commit(
         | CommitFlags.REPEATED * repeated
         | CommitFlags.CONSERVE * operation.conserve
     )
-    return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
+    terms = operation.terms
+    if terms is None:
+        return codec.encode_commit_inventory(operation_id, participants, operation.reason, flags)
+    half = codec.encode_commit_inventory(terms.half_id, participants, operation.reason, flags)
+    return terms.confirm(half).encode()
 
 
 def as_it_will_be(

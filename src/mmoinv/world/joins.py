@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmoinv.errors import JoinError, LinkError
-from mmoinv.wire import CharacterJoinFailed, JoinFailure
+from mmoinv.wire import CharacterJoinFailed, JoinFailure, retry_hint_s
 from mmoinv.world.characters import JoinedCharacter
 
 
@@ -70,6 +70,7 @@ class Joins:
                     f"character {event.character_guid} could not be joined: {failure(event)}",
                     event.character_guid,
                     event.reason,
+                    retry_hint_s(event.message),
                 )
             )
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from mmoinv.errors import (
     InvalidOperationError,
@@ -38,36 +37,21 @@ from mmoinv.world.characters import JoinedCharacter, read_only
 from mmoinv.world.frames import (
     TYPE_SAVE,
     SentOperation,
+    TradeTerms,
     as_it_will_be,
     encode_commit,
     encode_for_protocol_3,
     refusal,
     saved_by_packet,
 )
+from mmoinv.world.idle import IdleWaits
 from mmoinv.world.link import RealmServerLink
 from mmoinv.world.outbox import Outbox
+from mmoinv.world.unsaved import UnsavedOperation, abandon
 
 log = logging.getLogger("mmoinv.world")
 
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.05, 2.0
-
-
-class UnsavedOperation(NamedTuple):
-    """An operation that was taken and never answered. Unless it was ``sent``, it is not saved;
-    else it may or may not be. If it is ``in_outbox``, the next process sends it, again or for
-    the first time."""
-
-    operation_id: int
-    character_guids: tuple[int, ...]
-    sent: bool
-    in_outbox: bool = False
-
-    def __str__(self) -> str:
-        fate = "may or may not be saved" if self.sent else "not saved"
-        if self.in_outbox:
-            fate += " yet, and lies in the outbox"
-        whom = ", ".join(map(str, self.character_guids))
-        return f"{self.operation_id:#x} of character {whom}, {fate}"
 
 
 class Operations:
@@ -105,15 +89,19 @@ class Operations:
         """Taken, but not given to the outbox yet."""
         if outbox is not None:
             outbox.has_unwritten = lambda: bool(self._unwritten)
-        self._is_over = False
-        """Nothing more will be answered."""
         self._being_refused: set[int] = set()
         """Characters whose commits are refused at this moment; a newer one must not overtake."""
         self._sending_planned = False
-        self._idle: dict[int | None, list[asyncio.Future[None]]] = {}
+        self._idle = IdleWaits(self._is_pending)
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether only a tenth of the bound is left; a bound below 10 has no such tenth."""
+        reserved = self._pending.limit // 10
+        return reserved > 0 and len(self._pending) >= self._pending.limit - reserved
 
     def told(self) -> str:
         """How many there are, as a subject with its verb: "1 operation is", "2 operations are"."""
@@ -150,48 +138,45 @@ class Operations:
         """What was sent is pending still, and may be applied or not."""
         with self.lock:
             self._link = None
-            self._is_over = for_good
+            self._idle.is_over = for_good
             self._pending.link_lost()
-        self._wake_idle()
+        self._idle.wake()
 
     def abandon(self, reason: str) -> list[UnsavedOperation]:
         """Nothing more will be answered: end every handle and say what is known."""
         with self.lock:
             self._link = None
-            self._is_over = True
+            self._idle.is_over = True
             abandoned = self._pending.drop_all()
-        for operation in abandoned:
-            handle = operation.token.handle
-            sent = "was sent, but never answered: it may or may not be saved"
-            if operation.attempts == 0:
-                sent = "was never sent: it is not saved"
-            if self._is_in_outbox(operation):
-                sent += ", and lies in the outbox for the next process to send"
-            handle.fail(
-                OperationPendingError(
-                    f"operation {handle.operation_id:#x} of character "
-                    f"{', '.join(map(str, handle.character_guids))} {sent} ({reason})",
-                    handle.operation_id,
-                    handle.character_guids,
-                )
-            )
-        self._wake_idle()
-        return [
-            UnsavedOperation(
-                one.operation_id, one.character_guids, one.attempts > 0, self._is_in_outbox(one)
-            )
-            for one in abandoned
-        ]
+        unsaved = [abandon(one, self._is_in_outbox(one), reason) for one in abandoned]
+        self._idle.wake()
+        return unsaved
 
     def _is_in_outbox(self, operation: PendingOperation[SentOperation]) -> bool:
         return self._outbox is not None and not operation.is_held
 
     # Taking and sending
 
+    def new_id(self) -> int:
+        """An operation id of protocol 4 that was never given before."""
+        with self.lock:
+            return self._node_epoch << 32 | next(self._numbers)
+
+    def submitted(self, character_guid: int) -> JoinedCharacter:
+        """A joined character as it will be once all that is pending of it is committed."""
+        with self.lock:
+            ahead = [one.token for one in self._pending.of_character(character_guid)]
+            return as_it_will_be(self._characters[character_guid], ahead, True)
+
     def add(
-        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+        self,
+        changes: Sequence[CharacterChanges],
+        reason: int,
+        conserve: bool = False,
+        terms: TradeTerms | None = None,
     ) -> OperationHandle:
-        """Take one operation; never blocks. `LinkBusyError` at the bound: nothing was taken."""
+        """Take one operation, or half of a trade; never blocks. `LinkBusyError` at the bound:
+        nothing was taken."""
         guids = tuple(change.character_guid for change in changes)
         with self.lock:
             if not self._being_refused.isdisjoint(guids):
@@ -200,13 +185,15 @@ class Operations:
                     "refused at this moment: nothing was taken, its changes stay unsaved; commit "
                     "again"
                 )
-            if self._dialect.protocol == 4:
-                operation_id = self._node_epoch << 32 | next(self._numbers)
+            if terms is not None:
+                operation_id = terms.trade_id
+            elif self._dialect.protocol == 4:
+                operation_id = self.new_id()
             else:
                 operation_id = self._short_ids.take()
             handle = OperationHandle(operation_id, guids)
             try:
-                sent = SentOperation(handle, changes, reason, conserve)
+                sent = SentOperation(handle, changes, reason, conserve, terms)
                 if self._outbox is None:
                     self._pending.add(operation_id, guids, sent)
                 else:
@@ -316,7 +303,7 @@ class Operations:
             )
         with self.lock:
             self._being_refused -= refused
-        self._wake_idle()
+        self._idle.wake()
         return [one.operation_id for one in ended]
 
     def _encode(self, operation: PendingOperation[SentOperation]) -> bytes:
@@ -341,15 +328,23 @@ class Operations:
         """An operation was answered: resolve its handle, and those that it takes along."""
         known = status in CommitStatus.__members__.values()
         verdict = CommitStatus(status) if known else CommitStatus.INTERNAL
+        is_not_final = False
         with self.lock:
+            if verdict is CommitStatus.CANCELLED and self._is_built_upon(operation_id, versions):
+                # Sent again it is made final, and the version is the one they were made on.
+                verdict, is_not_final = CommitStatus.DATABASE_UNAVAILABLE, True
             operation, behind = self._pending.answered(operation_id, verdict)
             refused: set[int] = set()
-            if operation is not None and not verdict.is_success and not verdict.is_retryable:
+            goes_on = verdict.is_success or verdict is CommitStatus.CANCELLED
+            if operation is not None and not goes_on and not verdict.is_retryable:
                 for one in (operation, *behind):
                     refused.update(one.character_guids)
                 self._being_refused |= refused
         if operation is None:
             log.warning("the realm answered operation %#x, which is not pending", operation_id)
+            return
+        if is_not_final:
+            self._retry(operation_id)
             return
         if verdict.is_retryable:
             self._retry_later(operation, retry_hint_s(message))
@@ -371,6 +366,11 @@ class Operations:
             sent.handle.succeed(OperationOutcome(operation_id, status, versions))
         else:
             guids = operation.character_guids
+            if verdict is CommitStatus.CANCELLED:
+                # Nothing of it was applied, but an empty operation may have been.
+                for character in [self._characters[guid] for guid in guids]:
+                    version = versions.get(character.guid, 0)
+                    character.version = max(character.version, version)
             sent.handle.fail(
                 refusal(status, message, operation_id, guids, sent.saved_part)
                 if known
@@ -397,8 +397,21 @@ class Operations:
                 self._being_refused -= refused
             if verdict is CommitStatus.STALE_SESSION:
                 self._session_is_stale(guids)
-        self._wake_idle()
+        self._idle.wake()
         self._plan_sending()
+
+    def _is_built_upon(self, operation_id: int, versions: dict[int, int]) -> bool:
+        """Whether operations behind a cancelled trade lie in the outbox as they will be sent, which
+        is for the version after it, and the version is still the one before it."""
+        operation = self._pending.get(operation_id)
+        if self._outbox is None or operation is None or operation.repeated:
+            return False
+        if self._pending.is_last(operation):
+            return False
+        return all(
+            versions.get(guid, 0) <= self._characters[guid].version
+            for guid in operation.character_guids
+        )
 
     def _retry_later(self, operation: PendingOperation[SentOperation], hint_s: float) -> None:
         """After a pause that grows, and not before the realm has said to come back."""
@@ -442,30 +455,10 @@ class Operations:
 
     async def wait_idle(self, character_guid: int | None, timeout_s: float | None) -> bool:
         """Until nothing is pending, of one character or at all; False if that can't be had."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self._is_pending(character_guid):
-                    if self._is_over:
-                        return False
-                    future: asyncio.Future[None] = loop.create_future()
-                    self._idle.setdefault(character_guid, []).append(future)
-                    await future
-        except TimeoutError:
-            return False
-        return True
+        return await self._idle.wait(character_guid, timeout_s)
 
     def _is_pending(self, character_guid: int | None) -> bool:
         with self.lock:
             if character_guid is None:
                 return len(self._pending) > 0
             return self._pending.has_pending(character_guid)
-
-    def _wake_idle(self) -> None:
-        if not self._idle:
-            return
-        over = self._is_over
-        for guid in [guid for guid in self._idle if over or not self._is_pending(guid)]:
-            for future in self._idle.pop(guid):
-                if not future.done():
-                    future.set_result(None)

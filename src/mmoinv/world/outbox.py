@@ -141,7 +141,8 @@ class Outbox:
                 log.error("outbox %s failed", self.path, exc_info=error)
                 error = OSError(str(error))
             if error is not None:
-                self._answered[:0] = answered
+                # Of a trade that was confirmed again meanwhile the new half must not be marked.
+                self._answered[:0] = [one for one in answered if one not in self._sizes]
             ended(error)
 
         future.add_done_callback(done)

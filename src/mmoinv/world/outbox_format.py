@@ -10,9 +10,10 @@ from typing import NamedTuple
 from zlib import crc32
 
 from mmoinv import codec
-from mmoinv.commits import CommitFlags
-from mmoinv.errors import MmoinvError
+from mmoinv.commits import CommitFlags, Commits
+from mmoinv.errors import FramingError, MmoinvError
 from mmoinv.records import FRAME_HEADER_SIZE, MAX_BODY_SIZE
+from mmoinv.wire import Opcode, TradeConfirm
 
 MAGIC = b"mmoinvOB"
 FORMAT = 1
@@ -24,12 +25,15 @@ _NUMBER, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _OPERATION, _ANSWERED = 1, 2
 _FLAGS_AT = FRAME_HEADER_SIZE + 9
 """In a CommitInventory frame: behind the operation id and the reason."""
+_HALF_AT = 24
+"""In the body of a TradeConfirm: so many bytes before what would be that of a CommitInventory."""
 MAX_RECORD_BODY = _NUMBER.size + FRAME_HEADER_SIZE + MAX_BODY_SIZE
 
 
 class StoredOperation(NamedTuple):
-    """An operation as it lies in the file: ``frame`` is the CommitInventory that was to be sent,
-    ``taken_ms`` when, in ms since 1970; ``offset`` and ``size`` are where its record is."""
+    """An operation as it lies in the file: ``frame`` is the CommitInventory that was to be sent, or
+    the TradeConfirm; ``taken_ms`` when, in ms since 1970; ``offset`` and ``size`` are where its
+    record is. The operation of a trade has the trade's id."""
 
     operation_id: int
     character_guids: tuple[int, ...]
@@ -74,9 +78,9 @@ def answered_record(operation_ids: Iterable[int]) -> bytes:
 
 
 def as_repeated(frame: bytes) -> bytes:
-    """The same CommitInventory, marked as sent before."""
-    flags = frame[_FLAGS_AT] | CommitFlags.REPEATED
-    return frame[:_FLAGS_AT] + bytes([flags]) + frame[_FLAGS_AT + 1 :]
+    """The same CommitInventory or TradeConfirm, marked as sent before."""
+    at = _FLAGS_AT + (_HALF_AT if frame[0] == Opcode.TRADE_CONFIRM else 0)
+    return frame[:at] + bytes([frame[at] | CommitFlags.REPEATED]) + frame[at + 1 :]
 
 
 def _record(kind: int, body: bytes) -> bytes:
@@ -151,12 +155,11 @@ def _take(kind: int, body: bytes, offset: int, unanswered: dict[int, StoredOpera
     (taken_ms,) = _NUMBER.unpack_from(body)
     frame = body[_NUMBER.size :]
     try:
-        commits, behind = codec.decode_commits(frame)
+        commits, operation_id = _operation_in(frame)
     except MmoinvError:
         return False
-    if behind != len(frame) or len(commits.operations) != 1 or commits.operations["fault"][0]:
+    if len(commits.operations) != 1 or commits.operations["fault"][0]:
         return False
-    operation_id = int(commits.operations["operation_id"][0])
     unanswered[operation_id] = StoredOperation(
         operation_id,
         tuple(commits.participants["character_guid"].tolist()),
@@ -166,3 +169,14 @@ def _take(kind: int, body: bytes, offset: int, unanswered: dict[int, StoredOpera
         _RECORD.size + len(body),
     )
     return True
+
+
+def _operation_in(frame: bytes) -> tuple[Commits, int]:
+    """What a frame is to write, and under which id it is answered; raises if it is none."""
+    if frame[0] == Opcode.TRADE_CONFIRM:
+        confirm = TradeConfirm.decode(frame[FRAME_HEADER_SIZE:])
+        return confirm.commits(), confirm.trade_id
+    commits, behind = codec.decode_commits(frame)
+    if behind != len(frame) or not len(commits.operations):
+        raise FramingError("the frame is no operation", behind)
+    return commits, int(commits.operations["operation_id"][0])

@@ -150,6 +150,8 @@ def told(status: int, message: str) -> tuple[Fate, str]:
                 "not saved: the character was joined by someone else, or has left, since "
                 f"({message})"
             )
+        case CommitStatus.CANCELLED:
+            return Fate.NOT_SAVED, f"not saved, it was a trade that did not come about: {message}"
     if status in CommitStatus.__members__.values():
         return Fate.NOT_SAVED, f"not saved: {message or CommitStatus(status).sentence}"
     return Fate.UNKNOWN, (

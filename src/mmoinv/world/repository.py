@@ -21,6 +21,11 @@ class TakesOperations(Protocol):
         """Whether every item must have a guid."""
         ...
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether what can wait had better wait."""
+        ...
+
     def character(self, character_guid: int) -> JoinedCharacter | None:
         """The joined character of that guid."""
         ...
@@ -46,6 +51,10 @@ class WorldServerInventoryRepository(TransactionalRepository):
     @property
     def names_items(self) -> bool:
         return self._connector.names_items
+
+    @property
+    def is_busy(self) -> bool:
+        return self._connector.is_busy
 
     def load_items(self, character_guid: int) -> Batch:
         return sort_by_slot(self._joined(character_guid).items)

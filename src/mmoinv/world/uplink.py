@@ -50,6 +50,8 @@ class Uplink:
         self.address = address
         self.link: RealmServerLink | None = None
         """The link that has logged on, None if there is none."""
+        self.lost_reason = ""
+        """Why the last one was lost."""
         self._connect_timeout_s = connect_timeout_s
         self._receive = receive
         self._lost = lost
@@ -78,8 +80,8 @@ class Uplink:
             if isinstance(error, TlsError):
                 error = TlsError(f"no TLS with the realm at {address}: {error}")
             if self.link is not None and self.link is link:
-                self.link = None
-                self._lost(str(error))
+                self.link, self.lost_reason = None, str(error)
+                self._lost(self.lost_reason)
             elif not logon.done():
                 logon.set_exception(error)
 
