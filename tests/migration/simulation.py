@@ -324,6 +324,8 @@ class Process:
         self.hand.is_dead = True
         for link in self.links.values():
             link.is_dead = True
+        for character in self.moving._move.characters.values():
+            character.is_lost = True
         for _ in range(5):
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()

@@ -329,7 +329,7 @@ class MovingMachine(RuleBasedStateMachine):
             if self.is_settled(mode):
                 break
         self.the_side_of_the_book_has_what_was_answered()
-        assert not self.sent
+        assert self.is_settled(mode), self.told()
         moving = self.process.moving
         for guid in GUIDS:
             assert self.ready(guid), guid
@@ -348,6 +348,30 @@ class MovingMachine(RuleBasedStateMachine):
         self.clock[0] += 1.5
         self.process.rest()
         self.look_at_joins()
+
+    def told(self) -> str:
+        """Where everybody is, for people."""
+        move, told = self.process.moving._move, [f"{len(self.sent)} unanswered"]
+        for guid in GUIDS:
+            character = move.characters.get(guid)
+            if character is None:
+                told.append(f"{guid} is not joined")
+                continue
+            told.append(
+                f"{guid} in {character.mode.value}, {character.wanted.value} wanted, "
+                f"{character.in_flight} in flight, {len(character.queue)} held, "
+                f"{character.is_held=}, {character.is_moving=}, {character.pinned=}, "
+                f"{character.is_doubtful=}, {character.is_lost=}, {character.is_leaving=}, "
+                f"{character.retry_at_s - self.clock[0]=}"
+            )
+            for follower in self.process.moving.followers.values():
+                if (one := follower.get(guid)) is not None:
+                    told.append(
+                        f"at {follower.side.value}: {one.is_joined=}, {one.is_behind=}, "
+                        f"{one.is_unequal=}, {one.is_duplicate=}, {one.bundle=}, "
+                        f"{one.job is not None=}, {len(one.asking)} asking"
+                    )
+        return "; ".join(told)
 
     def is_settled(self, mode: MigrationMode) -> bool:
         moving = self.process.moving

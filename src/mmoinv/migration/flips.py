@@ -153,10 +153,9 @@ class Flips:
     async def begin_to_follow(self, character: Character) -> str:
         """The other side is written from now on; "" or what is in the way."""
         side = character.follower
-        reason = await self.join_other(character)
+        if reason := await self.join_other(character):
+            return reason
         with self._move.lock:
-            if reason or character.mode.is_followed or character.is_leaving:
-                return reason
             before, character.mode = character.mode, followed_mode(side.other)
             self._followers[side].follow(character, is_joined=True, is_behind=True)
         self._stepped(character, before)

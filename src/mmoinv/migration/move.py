@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mmoinv.codec import sort_by_slot
-from mmoinv.errors import LinkError, MmoinvError
+from mmoinv.errors import JoinError, LinkError, MmoinvError
 from mmoinv.migration.book import Book
 from mmoinv.migration.character import Character
 from mmoinv.migration.modes import MigrationMode, Side
@@ -56,18 +56,24 @@ class Way:
         self.thread = OwnThreads(f"migration {side.value}")
         self.in_trouble_until_s = 0.0
         """It did not come to an end in time: nobody who logs in waits for it until then."""
+        self._not_left: set[int] = set()
         self._join = join
         self._leave = leave
 
     async def join(self, character_guid: int) -> None:
         """Join a character there."""
+        if character_guid in self._not_left:
+            await self.leave(character_guid)
         if self._join is not None:
             await self._join(character_guid)
 
     async def leave(self, character_guid: int) -> None:
-        """Let it leave."""
+        """Let it leave, if it is there. If that fails, it is tried again before the next join."""
         if self._leave is not None:
-            await self._leave(character_guid)
+            self._not_left.add(character_guid)
+            with contextlib.suppress(JoinError):
+                await self._leave(character_guid)
+            self._not_left.discard(character_guid)
 
     def stored(self, character_guid: int) -> Held:
         """What the side has of a character. It may block."""
