@@ -55,8 +55,8 @@ class MovingMachine(RuleBasedStateMachine):
         self.coming: dict[int, Any] = {}
         self.going: dict[int, Any] = {}
 
-    @initialize(keeps_names=st.booleans())
-    def begin(self, keeps_names: bool) -> None:
+    @initialize(keeps_names=st.booleans(), modes=st.tuples(MODES, MODES, MODES))
+    def begin(self, keeps_names: bool, modes: tuple[MigrationMode, ...]) -> None:
         self.keeps_names = keeps_names
         self.fields = () if keeps_names else ("item_guid",)
         self.storages = {
@@ -64,10 +64,9 @@ class MovingMachine(RuleBasedStateMachine):
             Side.NEW: Storage(keeps_names=True),
         }
         self.process = self.start()
-        for guid in GUIDS:
-            self.join(guid)
-        self.process.rest()
-        self.look_at_joins()
+        self.modes = dict(zip(GUIDS, modes, strict=True))
+        self.set_rules()
+        self.go_on()
 
     def start(self) -> Process:
         return Process(self.storages, self.shelf, self.rules, self.clock, self.mint)
@@ -228,24 +227,50 @@ class MovingMachine(RuleBasedStateMachine):
         if heads := link.heads():
             link.refuse(data.draw(st.sampled_from(heads)))
 
-    @rule(side=SIDES, is_failing=st.booleans())
-    def fail(self, side: Side, is_failing: bool) -> None:
-        self.process.links[side].is_failing = is_failing
-
-    @rule(side=SIDES, joins_wait=st.booleans())
-    def let_joins_hang(self, side: Side, joins_wait: bool) -> None:
+    @rule(side=SIDES, what=st.sampled_from(["fails", "joins hang", "book", "book, after"]))
+    def spoil(self, side: Side, what: str) -> None:
         link = self.process.links[side]
-        link.joins_wait = joins_wait
-        if not joins_wait:
+        link.is_failing |= what == "fails"
+        link.joins_wait |= what == "joins hang"
+        self.shelf.is_failing |= what == "book"
+        self.shelf.is_failing_after |= what == "book, after"
+
+    @rule()
+    def heal(self) -> None:
+        self.shelf.is_failing = self.shelf.is_failing_after = False
+        for link in self.process.links.values():
+            link.is_failing = link.joins_wait = False
             for future in link.waiting_joins:
                 if not future.done():
                     future.set_result(None)
             link.waiting_joins.clear()
 
-    @rule(is_failing=st.booleans(), is_failing_after=st.booleans())
-    def spoil_book(self, is_failing: bool, is_failing_after: bool) -> None:
-        self.shelf.is_failing = is_failing
-        self.shelf.is_failing_after = is_failing_after
+    @rule()
+    def go_on(self) -> None:
+        """For a while nothing is wrong, and everyone is there."""
+        self.heal()
+        for _ in range(4):
+            for guid in GUIDS:
+                self.join(guid)
+            self.settle_once()
+
+    @rule(mode=MODES, data=st.data())
+    def flip_under_load(self, mode: MigrationMode, data: st.DataObject) -> None:
+        """Modes change, and commits are everywhere on their way meanwhile."""
+        self.change_all_modes(mode)
+        for _ in range(data.draw(st.integers(1, 6))):
+            self.clock[0] += 0.3
+            data.draw(st.sampled_from([self.turn_once, self.process.rest, self.answer_all]))()
+            giver, taker = data.draw(st.tuples(WHO, WHO))
+            if giver == taker:
+                self.find_or_drop(giver, data.draw(st.sampled_from(SLOTS)))
+            else:
+                self.trade(giver, taker, data, 0)
+
+    def turn_once(self) -> None:
+        self.process.loop.turn()
+        for thread in self.process.threads:
+            thread.step()
 
     @rule(turns=st.integers(1, 4))
     def turn(self, turns: int) -> None:
@@ -317,10 +342,7 @@ class MovingMachine(RuleBasedStateMachine):
     def end(self) -> None:
         """Everything works again, and all are to be in one mode: both sides come to be equal."""
         mode = MigrationMode.SHADOW if self.keeps_names else MigrationMode.PRIMARY
-        self.spoil_book(False, False)
-        for side in Side:
-            self.fail(side, False)
-            self.let_joins_hang(side, False)
+        self.heal()
         self.change_all_modes(mode)
         for _ in range(60):
             for guid in GUIDS:
@@ -385,6 +407,6 @@ class MovingMachine(RuleBasedStateMachine):
 
 
 MovingMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True, report_multiple_bugs=False
+    max_examples=150, stateful_step_count=40, deadline=None, print_blob=True, report_multiple_bugs=False
 )
 TestMovingMachine = pytest.mark.timeout(120)(MovingMachine.TestCase)

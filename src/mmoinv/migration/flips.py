@@ -293,6 +293,10 @@ class Flips:
             )
         else:
             self._operations.send_united(waiting)
+        with self._move.lock:
+            # It may have been refused while they were brought to one side.
+            for one in waiting.characters:
+                self.consider(one)
 
     async def _bring_to_new(self, character: Character) -> str:
         async with character.step:
