@@ -316,7 +316,7 @@ class Process:
         """Let loop and threads run until they have nothing to do; nobody answers."""
         for _ in range(turns):
             self.loop.turn()
-            while any([thread.step() for thread in self.threads]):
+            while sum(thread.step() for thread in self.threads):
                 self.loop.turn()
 
     def kill(self) -> None:

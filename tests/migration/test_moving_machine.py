@@ -1,7 +1,7 @@
 """Whatever happens in whatever order: what the book's side has is what the game was told.
 
-Hypothesis plays commits, trades, answers, refusals, failing and hanging sides, changes of the rules,
-logins and logouts, a failing book, and kills of the process between any two steps.
+Hypothesis plays commits, trades, answers, refusals, failing and hanging sides, changes of the
+rules, logins and logouts, a failing book, and kills of the process between any two steps.
 """
 
 import logging
@@ -386,13 +386,13 @@ class MovingMachine(RuleBasedStateMachine):
                 f"{character.is_doubtful=}, {character.is_lost=}, {character.is_leaving=}, "
                 f"{character.retry_at_s - self.clock[0]=}"
             )
-            for follower in self.process.moving.followers.values():
-                if (one := follower.get(guid)) is not None:
-                    told.append(
-                        f"at {follower.side.value}: {one.is_joined=}, {one.is_behind=}, "
-                        f"{one.is_unequal=}, {one.is_duplicate=}, {one.bundle=}, "
-                        f"{one.job is not None=}, {len(one.asking)} asking"
-                    )
+            told += [
+                f"at {follower.side.value}: {one.is_joined=}, {one.is_behind=}, "
+                f"{one.is_unequal=}, {one.is_duplicate=}, {one.bundle=}, "
+                f"{one.job is not None=}, {len(one.asking)} asking"
+                for follower in self.process.moving.followers.values()
+                if (one := follower.get(guid)) is not None
+            ]
         return "; ".join(told)
 
     def is_settled(self, mode: MigrationMode) -> bool:
@@ -407,6 +407,10 @@ class MovingMachine(RuleBasedStateMachine):
 
 
 MovingMachine.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, print_blob=True, report_multiple_bugs=False
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
 )
 TestMovingMachine = pytest.mark.timeout(120)(MovingMachine.TestCase)
