@@ -75,7 +75,7 @@ class Arrivals:
         except BaseException:
             with self._move.lock:
                 self._gone(guid)
-            self._move.note(self._move.book.release, guid, self._move.holder, True)
+            self._move.note(guid, self._move.book.release, True)
             for side in joined:
                 with contextlib.suppress(Exception):
                     await self._move.ways[side].leave(guid)
@@ -101,7 +101,7 @@ class Arrivals:
             items = completed(items, known, move.never_kept, move.names)
         character = Character(guid, mode, wanted, _read_only(items), dict(held.balances))
         if mode is not entry.mode:
-            move.note(move.book.change, guid, move.holder, mode)
+            move.note(guid, move.book.change, mode)
             move.tell(move.witness.flipped, guid, entry.mode, mode)
         self._begin(character, entry, there, other)
         if wanted.decider is not mode.decider:
