@@ -1,4 +1,4 @@
-"""A world that moves over while it is killed: trades among its characters, for ever, or a last look.
+"""A world that moves over while it is killed: trades among its characters, or a last look.
 
 ``python moving_world.py FOLDER PORT SECRET play|look SEED``. Prints a line for each trade that was
 answered; with ``look`` what everyone has, as JSON, once both sides are equal.
