@@ -17,6 +17,7 @@ import contextlib
 import inspect
 import logging
 import threading
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ from functools import partial
 from typing import Any
 
 from mmoinv.codec import sort_by_slot, validate_batch, widen
-from mmoinv.errors import JoinError, MmoinvError, OperationRefusedError, RecordError
+from mmoinv.errors import (
+    JoinError,
+    LinkBusyError,
+    MmoinvError,
+    OperationRefusedError,
+    RecordError,
+)
 from mmoinv.migration.own_threads import OwnThreads
 from mmoinv.records import ITEM_DATA, Batch
 from mmoinv.repository import (
@@ -34,7 +41,6 @@ from mmoinv.repository import (
     TransactionalRepository,
 )
 from mmoinv.repository.verdicts import check_conserved, new_balances
-from mmoinv.wire import CommitStatus, PendingOperation, PendingOperations
 
 log = logging.getLogger("mmoinv.migration")
 
@@ -57,9 +63,12 @@ class _Kept:
 
 @dataclass(eq=False)
 class _Sent:
+    """One operation, in the queue of each of its characters until it has ended."""
+
     handle: OperationHandle
     changes: Sequence[CharacterChanges]
     conserve: bool
+    is_running: bool = False
 
 
 class WholeInventories(TransactionalRepository):
@@ -96,7 +105,10 @@ class WholeInventories(TransactionalRepository):
         self._reads_back = reads_back
         self._threads = OwnThreads("old way", threads)
         self._lock = threading.RLock()
-        self._pending: PendingOperations[_Sent] = PendingOperations(max_pending)
+        self._max_pending = max_pending
+        self._pending: dict[_Sent, None] = {}
+        """In the order in which they came."""
+        self._queues: defaultdict[int, deque[_Sent]] = defaultdict(deque)
         self._kept: dict[int, _Kept] = {}
         self._leaving: set[int] = set()
         self._numbers = 0
@@ -149,9 +161,7 @@ class WholeInventories(TransactionalRepository):
 
     def _unanswered(self, character_guid: int) -> list[OperationHandle]:
         with self._lock:
-            return [
-                one.token.handle for one in self._pending if character_guid in one.character_guids
-            ]
+            return [one.handle for one in self._queues.get(character_guid, ())]
 
     def _joined(self, character_guid: int) -> _Kept:
         kept = self._kept.get(character_guid)
@@ -180,20 +190,28 @@ class WholeInventories(TransactionalRepository):
     def _add(self, changes: Sequence[CharacterChanges], conserve: bool) -> OperationHandle:
         guids = tuple(change.character_guid for change in changes)
         with self._lock:
-            handle = OperationHandle(self._numbers + 1, guids)
-            self._pending.add(handle.operation_id, guids, _Sent(handle, changes, conserve))
+            if len(self._pending) >= self._max_pending:
+                raise LinkBusyError(
+                    f"{len(self._pending)} saves wait for the old way: nothing was taken of this "
+                    f"one for character {', '.join(map(str, guids))}; commit again later"
+                )
             self._numbers += 1
-        self._start_ready()
-        return handle
+            sent = _Sent(OperationHandle(self._numbers, guids), changes, conserve)
+            self._pending[sent] = None
+            for guid in guids:
+                self._queues[guid].append(sent)
+            self._start(sent)
+        return sent.handle
 
-    def _start_ready(self) -> None:
-        with self._lock:
-            for operation in self._pending.ready():
-                self._threads.post(partial(self._run, operation))
+    def _start(self, sent: _Sent) -> None:
+        """With the lock: begin an operation if it is the oldest of each of its characters."""
+        guids = sent.handle.character_guids
+        if not sent.is_running and all(self._queues[guid][0] is sent for guid in guids):
+            sent.is_running = True
+            self._threads.post(partial(self._run, sent))
 
-    def _run(self, operation: PendingOperation[_Sent]) -> None:
+    def _run(self, sent: _Sent) -> None:
         """In a thread: one operation, of whose characters no other one is running."""
-        sent = operation.token
         error: MmoinvError | None = None
         try:
             outcome = self._write(sent)
@@ -207,22 +225,49 @@ class WholeInventories(TransactionalRepository):
                 sent.handle.operation_id,
                 sent.handle.character_guids,
             )
-        status = CommitStatus.COMMITTED if error is None else CommitStatus.INTERNAL
         with self._lock:
-            _, behind = self._pending.answered(operation.operation_id, status)
+            behind = [] if error is None else self._behind(sent)
+            for one in reversed(behind):
+                self._take_out(one)
+        # Before those behind can begin: who is told first commits first.
         if error is None:
             sent.handle.succeed(outcome)
         else:
             sent.handle.fail(error)
             for other in behind:
-                other.token.handle.fail(
+                other.handle.fail(
                     OperationRefusedError(
                         f"it waited behind a save that failed, and was never begun: {error}",
-                        other.operation_id,
-                        other.character_guids,
+                        other.handle.operation_id,
+                        other.handle.character_guids,
                     )
                 )
-        self._start_ready()
+        with self._lock:
+            self._take_out(sent)
+            freed = {*sent.handle.character_guids}.union(
+                *(one.handle.character_guids for one in behind)
+            )
+            for guid in freed:
+                if queue := self._queues.get(guid):
+                    self._start(queue[0])
+
+    def _behind(self, sent: _Sent) -> list[_Sent]:
+        """Everything that waits for an operation, directly or through others, oldest first."""
+        found = {sent: None}
+        guids = set(sent.handle.character_guids)
+        for one in self._pending:
+            theirs = one.handle.character_guids
+            if one not in found and not one.is_running and not guids.isdisjoint(theirs):
+                found[one] = None
+                guids.update(theirs)
+        return list(found)[1:]
+
+    def _take_out(self, sent: _Sent) -> None:
+        self._pending.pop(sent, None)
+        for guid in sent.handle.character_guids:
+            self._queues[guid].remove(sent)
+            if not self._queues[guid]:
+                del self._queues[guid]
 
     def _write(self, sent: _Sent) -> OperationOutcome:
         kept = [self._kept[guid] for guid in sent.handle.character_guids]
