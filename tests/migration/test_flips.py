@@ -160,11 +160,12 @@ def test_a_book_that_was_written_though_it_said_no(world):
     one.settle()
     one.shelf.is_failing_after = True
     one.want(PRIMARY)
-    one.settle(1.5)
-    assert not one.shelf.is_failing_after
-    assert one.shelf.read(ONE).mode is PRIMARY
-    assert one.mode() is PRIMARY
+    one.clock[0] += 0.3
+    while one.shelf.is_failing_after:
+        one.process.rest(1)
     handle = one.save(ONE, 2)
+    one.process.rest()
+    assert one.shelf.read(ONE).mode is PRIMARY
     assert [len(one.process.links[side].pending) for side in Side] == [0, 1]
     one.settle()
     assert handle.exception is None
@@ -256,6 +257,41 @@ def test_after_an_answer_that_leaves_it_open_nobody_changes_sides(world):
     leaving.result()
     one.join(ONE)
     assert one.mode() is PRIMARY
+
+
+def test_who_is_in_doubt_is_brought_to_no_other_side(world):
+    one = world(SHADOW, ONE, OTHER)
+    one.save(ONE, 1)
+    one.settle()
+    one.want(PRIMARY, OTHER)
+    one.settle()
+    one.save(ONE, 2)
+    link = one.process.links[Side.LEGACY]
+    link.refuse(link.heads()[0], OperationPendingError("who knows"))
+    trade = one.give(ONE, OTHER, 1)
+    one.settle()
+    with pytest.raises(OperationRefusedError, match="not known"):
+        _ = trade.result
+
+
+def test_two_writes_of_a_character_are_never_on_their_way_to_the_side_that_follows(world):
+    one = world(SHADOW, ONE, OTHER)
+    old, new = (one.process.links[side] for side in Side)
+    one.save(OTHER, 2)
+    old.answer(old.heads()[0])
+    one.process.rest()
+    assert len(new.of(OTHER)) == 1
+    # One waits already for its thread when it becomes a part of the other's trade.
+    one.save(ONE, 1)
+    old.answer(old.heads()[0])
+    one.give(OTHER, ONE, 2)
+    old.answer(old.heads()[0])
+    one.process.rest()
+    assert len(new.of(OTHER)) == 1
+    assert not new.of(ONE)
+    one.settle()
+    for side in Side:
+        assert (one.stored(side, ONE), one.stored(side, OTHER)) == ([1, 2], [])
 
 
 def test_a_trade_of_both_sides_is_decided_by_the_new_one(world):

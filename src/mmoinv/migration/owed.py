@@ -121,6 +121,8 @@ class Owed(ABC):
         if followed is None or not followed.is_joined:
             callback(f"the character is not joined at the {self.side.value} side")
             return
+        # Whatever was wrong with the side may be mended: it is written whole once more.
+        followed.is_unequal = False
         followed.asking.append(callback)
         if followed.bundle is not None:
             self._hurry(followed.bundle)
