@@ -52,6 +52,8 @@ def recovery_group(database: str) -> str:
 
 
 OUTBOX_GROUP = "SQLite: saves of 500 players, with and without an outbox"
+MIGRATION_GROUP = "a commit of 3 changed records in each mode of a move"
+MIGRATION_SAVES_GROUP = "SQLite: saves of 200 players in each mode of a move"
 DATABASES = ("SQLite", "PostgreSQL", "MariaDB")
 SAVES_PER_S = {"SQLite": 15_000, "PostgreSQL": 20_000, "MariaDB": 20_000}
 TIMES_ONE_BY_ONE = {"SQLite": 5, "PostgreSQL": 10, "MariaDB": 10}

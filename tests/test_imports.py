@@ -93,6 +93,10 @@ def test_importing_mmoinv_loads_nothing_yet():
         ("mmoinv.wire", {"sqlite3", "rich", "mmoinv.repository"}),
         ("mmoinv.repository", {"sqlite3", "rich", "scramp", "mmoinv.wire"}),
         ("mmoinv.world", {"sqlite3", "rich", "mmoinv.stores", "mmoinv.realm"}),
+        (
+            "mmoinv.migration",
+            {"rich", "scramp", "plotly", "sqlalchemy", "mmoinv.wire", "mmoinv.stores"},
+        ),
         ("mmoinv.migration.evidence", {"rich", "scramp", "plotly", "sqlalchemy", "mmoinv.wire"}),
         ("mmoinv.stores", {"rich", "mmoinv.wire", "mmoinv.world"}),
         ("mmoinv.realm", {"rich", "mmoinv.world", "mmoinv.loadtest"}),

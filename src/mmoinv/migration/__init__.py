@@ -11,6 +11,7 @@ from mmoinv.migration.modes import MigrationMode, Side
 from mmoinv.migration.repository import MigratingRepository
 from mmoinv.migration.rules import ModeRule, ModeRules, Rules, read_rules, write_rules
 from mmoinv.migration.settings import MigrationSettings
+from mmoinv.migration.whole_inventories import WholeInventories
 from mmoinv.migration.witness import NoEvidence, Witness
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NoEvidence",
     "Rules",
     "Side",
+    "WholeInventories",
     "Witness",
     "load_config",
     "read_rules",

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from mmoinv.errors import BookError, JoinError
@@ -35,6 +36,15 @@ JOINS_AT_ONCE = 16
 """Characters that a side that comes back is given at a time."""
 
 
+@dataclass(eq=False, slots=True)
+class _Absent:
+    """A character that the side that does not decide has not let in."""
+
+    character: Character
+    due_s: float = 0.0
+    pause_s: float = 0.0
+
+
 class Arrivals:
     """Joins and leaves of one repository."""
 
@@ -50,7 +60,7 @@ class Arrivals:
         self._flips = flips
         self._wanted = wanted
         self._coming: set[int] = set()
-        self._absent: dict[int, Character] = {}
+        self._absent: dict[int, _Absent] = {}
         """Characters that the other side has not let in yet."""
         self._are_joining = False
 
@@ -65,7 +75,7 @@ class Arrivals:
         except BaseException:
             with self._move.lock:
                 self._gone(guid)
-            self._move.note(self._move.book.release, guid, self._move.holder, True)
+            self._move.note(guid, self._move.book.release, True)
             for side in joined:
                 with contextlib.suppress(Exception):
                     await self._move.ways[side].leave(guid)
@@ -91,13 +101,14 @@ class Arrivals:
             items = completed(items, known, move.never_kept, move.names)
         character = Character(guid, mode, wanted, _read_only(items), dict(held.balances))
         if mode is not entry.mode:
-            move.note(move.book.change, guid, move.holder, mode)
+            move.note(guid, move.book.change, mode)
             move.tell(move.witness.flipped, guid, entry.mode, mode)
         self._begin(character, entry, there, other)
         if wanted.decider is not mode.decider:
             await self._change_sides(character, there)
         with move.lock:
-            self._flips.want(character, wanted)
+            # The rules may have changed meanwhile.
+            self._flips.want(character, self._wanted(guid))
             return MovingCharacter(guid, character.mode, character.items, dict(character.balances))
 
     async def _let_in(
@@ -198,7 +209,7 @@ class Arrivals:
             if is_level:
                 move.mark(character, False)
             if not is_in:
-                self._absent[character.guid] = character
+                self._absent[character.guid] = _Absent(character)
 
     async def _change_sides(self, character: Character, there: Held | None) -> None:
         """By the rules the other side is to decide: before anybody has seen the character."""
@@ -234,32 +245,33 @@ class Arrivals:
     async def _join_absent(self) -> None:
         try:
             now = self._move.now_s()
-            due = [one for one in self._absent.values() if one.retry_at_s <= now]
+            due = [one for one in self._absent.values() if one.due_s <= now]
             for first in range(0, len(due), JOINS_AT_ONCE):
                 await asyncio.gather(*map(self._join_late, due[first : first + JOINS_AT_ONCE]))
         finally:
             self._are_joining = False
 
-    async def _join_late(self, character: Character) -> None:
-        move = self._move
+    async def _join_late(self, absent: "_Absent") -> None:
+        move, character = self._move, absent.character
         async with character.step:
             side = character.follower
             if (
                 move.characters.get(character.guid) is not character
                 or character.is_leaving
                 or not character.mode.is_followed
-                or self._absent.get(character.guid) is not character
+                or self._absent.get(character.guid) is not absent
             ):
-                self._absent.pop(character.guid, None)
+                if self._absent.get(character.guid) is absent:
+                    del self._absent[character.guid]
                 return
             reason = await self._flips.join_other(character)
             with move.lock:
                 if reason:
                     settings = move.settings
-                    character.retry_s = min(
-                        settings.retry_longest_s, max(settings.retry_first_s, 2 * character.retry_s)
+                    absent.pause_s = min(
+                        settings.retry_longest_s, max(settings.retry_first_s, 2 * absent.pause_s)
                     )
-                    character.retry_at_s = self._move.now_s() + character.retry_s
+                    absent.due_s = move.now_s() + absent.pause_s
                     return
                 self._absent.pop(character.guid, None)
                 character.retry_at_s = character.retry_s = 0.0

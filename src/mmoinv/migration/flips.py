@@ -50,6 +50,7 @@ class Flips:
         self._operations = operations
         self.unsettled: set[Character] = set()
         """Characters that are not in the mode that they are to be in."""
+        self._is_noting = False
         operations.unite = self._unite_soon
         operations.settled = self.consider
 
@@ -153,10 +154,9 @@ class Flips:
     async def begin_to_follow(self, character: Character) -> str:
         """The other side is written from now on; "" or what is in the way."""
         side = character.follower
-        reason = await self.join_other(character)
+        if reason := await self.join_other(character):
+            return reason
         with self._move.lock:
-            if reason or character.mode.is_followed or character.is_leaving:
-                return reason
             before, character.mode = character.mode, followed_mode(side.other)
             self._followers[side].follow(character, is_joined=True, is_behind=True)
         self._stepped(character, before)
@@ -191,8 +191,37 @@ class Flips:
     def _stepped(self, character: Character, before: MigrationMode) -> None:
         """A step that changes nothing of who decides: the book is told in passing."""
         move = self._move
-        move.note(move.book.change, character.guid, move.holder, character.mode)
+        move.note(character.guid, move.book.change, character.mode)
         move.tell(move.witness.flipped, character.guid, before, character.mode)
+
+    def note_again(self) -> None:
+        """Tell the book once more what it was not told in passing."""
+        if self._move.unnoted and not self._is_noting:
+            self._is_noting = True
+            self._move.spawn(self._note_again())
+
+    async def _note_again(self) -> None:
+        try:
+            await self._note_each()
+        finally:
+            self._is_noting = False
+
+    async def _note_each(self) -> None:
+        move = self._move
+        for guid in tuple(move.unnoted):
+            character = move.characters.get(guid)
+            move.unnoted.discard(guid)
+            if character is None or character.is_leaving:
+                continue
+            # While this is held nobody changes who decides: it must never be written back.
+            async with character.step:
+                try:
+                    await move.ask_book(move.book.change, guid, move.holder, character.mode)
+                    with move.lock:
+                        move.note(guid, move.book.mark, character.is_behind)
+                except BookError:
+                    move.unnoted.add(guid)
+                    return
 
     async def decide(self, character: Character, side: Side, limit_s: float) -> str:
         """Let ``side``, which follows, decide. Nothing new may be sent of the character meanwhile;
@@ -286,7 +315,7 @@ class Flips:
             if reason
         ]
         if failed:
-            text = "; ".join(failed)
+            text = "; ".join(failed).rstrip(".")
             self._operations.give_up(
                 waiting,
                 "an operation over characters of both sides is not saved, its changes are unsaved "
@@ -294,6 +323,10 @@ class Flips:
             )
         else:
             self._operations.send_united(waiting)
+        with self._move.lock:
+            # It may have been refused while they were brought to one side.
+            for one in waiting.characters:
+                self.consider(one)
 
     async def _bring_to_new(self, character: Character) -> str:
         async with character.step:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mmoinv.codec import sort_by_slot
-from mmoinv.errors import LinkError, MmoinvError
+from mmoinv.errors import JoinError, LinkError, MmoinvError
 from mmoinv.migration.book import Book
 from mmoinv.migration.character import Character
 from mmoinv.migration.modes import MigrationMode, Side
@@ -56,18 +56,24 @@ class Way:
         self.thread = OwnThreads(f"migration {side.value}")
         self.in_trouble_until_s = 0.0
         """It did not come to an end in time: nobody who logs in waits for it until then."""
+        self._not_left: set[int] = set()
         self._join = join
         self._leave = leave
 
     async def join(self, character_guid: int) -> None:
         """Join a character there."""
+        if character_guid in self._not_left:
+            await self.leave(character_guid)
         if self._join is not None:
             await self._join(character_guid)
 
     async def leave(self, character_guid: int) -> None:
-        """Let it leave."""
+        """Let it leave, if it is there. If that fails, it is tried again before the next join."""
         if self._leave is not None:
-            await self._leave(character_guid)
+            self._not_left.add(character_guid)
+            with contextlib.suppress(JoinError):
+                await self._leave(character_guid)
+            self._not_left.discard(character_guid)
 
     def stored(self, character_guid: int) -> Held:
         """What the side has of a character. It may block."""
@@ -105,6 +111,8 @@ class Move:
         self.holder = secrets.randbits(62) + 1
         self.characters: dict[int, Character] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.unnoted: set[int] = set()
+        """Characters of which the book was not told something that it can do without for now."""
         self._book_thread = OwnThreads("migration book")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -163,15 +171,23 @@ class Move:
         """Call a method of the book in its thread."""
         return await asyncio.wrap_future(self._book_thread.call(method, *arguments))
 
-    def note(self, method: Callable[..., object], *arguments: Any) -> None:
-        """The same without waiting; an error is logged."""
-        self._book_thread.post(partial(_noted, method, arguments))
+    def note(self, character_guid: int, method: Callable[..., object], *arguments: Any) -> None:
+        """The same without waiting. What could not be written is in `unnoted`."""
+        call = partial(method, character_guid, self.holder, *arguments)
+        self._book_thread.post(partial(self._note, character_guid, call))
+
+    def _note(self, character_guid: int, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:
+            log.error("character %d: the book is to be told again: %s", character_guid, error)
+            self.unnoted.add(character_guid)
 
     def mark(self, character: Character, is_behind: bool) -> None:
         """The other side of a character is behind, or no longer: noted if that is news."""
         if character.is_behind is not is_behind:
             character.is_behind = is_behind
-            self.note(self.book.mark, character.guid, self.holder, is_behind)
+            self.note(character.guid, self.book.mark, is_behind)
 
     # The loop
 
@@ -236,13 +252,6 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, MmoinvError):
         return f"{type(error).__name__}: {error}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _noted(method: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    try:
-        method(*arguments)
-    except Exception as error:
-        log.error("the book was not told something that it can do without: %s", error)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

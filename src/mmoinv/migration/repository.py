@@ -274,6 +274,7 @@ class MigratingRepository(TransactionalRepository):
         for follower in self.followers.values():
             follower.look()
         self._arrivals.look()
+        self._flips.note_again()
         generation = self.rules.refresh()
         if generation != self._generation:
             self._generation = generation

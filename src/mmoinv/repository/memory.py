@@ -5,21 +5,15 @@ a realm's. Knows no link and no database.
 """
 
 import threading
-from collections import Counter
 from collections.abc import Sequence
 
 from mmoinv.codec import apply_changes
-from mmoinv.errors import (
-    DuplicateItemGuidError,
-    InsufficientFundsError,
-    InvalidOperationError,
-    NotConservedError,
-    OperationRefusedError,
-)
+from mmoinv.errors import DuplicateItemGuidError, OperationRefusedError
 from mmoinv.records import Batch
 from mmoinv.repository.changes import NO_ITEMS, NO_SLOTS, CharacterChanges, checked_guid
 from mmoinv.repository.operation import OperationHandle, OperationOutcome
 from mmoinv.repository.transactional import TransactionalRepository
+from mmoinv.repository.verdicts import check_conserved, new_balances
 
 
 class InMemoryInventoryRepository(TransactionalRepository):
@@ -86,8 +80,15 @@ class InMemoryInventoryRepository(TransactionalRepository):
             }
             try:
                 if conserve:
-                    self._check_conserved(changes, after, handle)
-                balances = self._new_balances(changes, handle)
+                    before = [self._items.get(guid, NO_ITEMS) for guid in after]
+                    check_conserved(changes, before, list(after.values()), handle)
+                balances = {
+                    change.character_guid: new_balances(
+                        change, self._balances.get(change.character_guid, {}), handle
+                    )
+                    for change in changes
+                    if change.money
+                }
                 owners = self._new_owners(after, handle)
             except OperationRefusedError as error:
                 handle.fail(error)
@@ -102,59 +103,6 @@ class InMemoryInventoryRepository(TransactionalRepository):
             self._versions.update(versions)
         handle.succeed(OperationOutcome(handle.operation_id, 0, versions))
         return handle
-
-    def _check_conserved(
-        self,
-        changes: Sequence[CharacterChanges],
-        after: dict[int, Batch],
-        handle: OperationHandle,
-    ) -> None:
-        """Raises if something would come into being, or be gone."""
-        sums: Counter[tuple[str, int]] = Counter()
-        for sign, inventories in (
-            (1, list(after.values())),
-            (-1, [self._items.get(guid, NO_ITEMS) for guid in after]),
-        ):
-            for items in inventories:
-                for entry, count in zip(
-                    items["entry"].tolist(), items["stack_count"].tolist(), strict=True
-                ):
-                    sums["entry", entry] += sign * count
-        for change in changes:
-            for currency_id, amount in change.money:
-                sums["currency", currency_id] += amount
-        for (kind, number), rest in sums.items():
-            if rest:
-                raise NotConservedError(
-                    f"of {kind} {number} there would be {abs(rest)} "
-                    f"{'more' if rest > 0 else 'fewer'} than before; nothing is saved.",
-                    handle.operation_id,
-                    handle.character_guids,
-                )
-
-    def _new_balances(
-        self, changes: Sequence[CharacterChanges], handle: OperationHandle
-    ) -> dict[int, dict[int, int]]:
-        """The balances of whoever's change; raises if money is not there, or too much."""
-        result = {}
-        for change in changes:
-            if not change.money:
-                continue
-            balances = dict(self._balances.get(change.character_guid, {}))
-            for currency_id, amount in change.money:
-                before = balances.get(currency_id, 0)
-                balances[currency_id] = before + amount
-                if 0 <= before + amount < 2**63:
-                    continue
-                kind = InsufficientFundsError if amount < 0 else InvalidOperationError
-                raise kind(
-                    f"character {change.character_guid} has {before} of currency {currency_id}: "
-                    f"{amount:+} cannot be; nothing is saved.",
-                    handle.operation_id,
-                    handle.character_guids,
-                )
-            result[change.character_guid] = balances
-        return result
 
     def _new_owners(self, after: dict[int, Batch], handle: OperationHandle) -> dict[int, int]:
         """Whose the named items are then; raises if one would be there twice."""
