@@ -9,7 +9,10 @@ import tours
 
 TOURS = sorted((tours.ROOT / "docs").glob("tour-*.md"))
 GUIDES = sorted((tours.ROOT / "docs").glob("guide-*.md"))
-PAGES = [tours.ROOT / "docs" / name for name in ("tuning.md", "security.md", "migration-tables.md")]
+PAGES = [
+    tours.ROOT / "docs" / name
+    for name in ("tuning.md", "security.md", "migration.md", "migration-tables.md")
+]
 PLAYED = [*TOURS, *GUIDES, *PAGES]
 missing = tours.missing_programs()
 runnable = pytest.mark.skipif(

@@ -195,7 +195,7 @@ def status_lines(values: Values) -> Iterator[str]:
             "it was kept in memory until that worked"
         )
     for side, use in values["uses"].items():
-        ago_h = (values["read_at_s"] - use["last_us"] / US) / HOUR_S
+        ago_h = max(0.0, values["read_at_s"] - use["last_us"] / US) / HOUR_S
         yield f"the {side} side was last used {moment(use['last_us'] // US)} ({ago_h:.1f} h ago)"
     for verdict in values["verdicts"].values():
         yield ""
