@@ -118,9 +118,8 @@ class Operations:
         conserve: bool,
     ) -> OperationHandle:
         """With the lock: hand an operation to the side that decides for all its characters."""
-        decider = characters[0].mode.decider
-        repository = self._move.ways[decider].repository
-        handle = repository.commit_changes(changes, reason, conserve=conserve)
+        way = self._move.ways[characters[0].mode.decider]
+        handle = way.commit(changes, reason, conserve)
         for one in characters:
             one.in_flight += 1
         handle.add_done_callback(partial(self._answered, characters, changes, reason))

@@ -108,6 +108,7 @@ class MigratingRepository(TransactionalRepository):
                 join_legacy or getattr(legacy, "join", None),
                 leave_legacy or getattr(legacy, "leave", None),
                 getattr(legacy, "keeps_money", True),
+                not legacy.names_items or new.names_items,
             ),
             Side.NEW: Way(
                 Side.NEW,
@@ -115,6 +116,7 @@ class MigratingRepository(TransactionalRepository):
                 join_new or getattr(new, "join", None),
                 leave_new or getattr(new, "leave", None),
                 getattr(new, "keeps_money", True),
+                True,
             ),
         }
         self._names = Names(mint)
