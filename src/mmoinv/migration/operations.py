@@ -20,6 +20,7 @@ from mmoinv.errors import (
     MmoinvError,
     OperationPendingError,
     OperationRefusedError,
+    StaleSessionError,
 )
 from mmoinv.migration.character import Character, Waiting
 from mmoinv.migration.follower import Follower
@@ -147,6 +148,9 @@ class Operations:
                 else:
                     for one in characters:
                         one.is_doubtful |= isinstance(error, OperationPendingError)
+                    if isinstance(error, StaleSessionError) and len(characters) == 1:
+                        # Of several it is not said whose session is gone.
+                        self.lost(characters[0])
                     heads = [one.queue[0] for one in characters if one.queue]
                     self._refuse(heads, error)
                 self._advance(characters)
@@ -183,6 +187,13 @@ class Operations:
                 followed[one.guid] = change
         if followed:
             self._followers[characters[0].follower].add(followed, operation_id, reason)
+
+    def lost(self, character: Character) -> None:
+        """With the lock: another world has a character. Nothing of it is written any more, to
+        either side."""
+        character.is_lost = True
+        for follower in self._followers.values():
+            follower.forget(character.guid, "another world has the character")
 
     # What is held. With the lock.
 
