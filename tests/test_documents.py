@@ -14,6 +14,7 @@ import tours
 
 from mmoinv.config import SETTINGS, RealmConfig, load
 from mmoinv.loadtest import report, throughput
+from mmoinv.migration import MigrationSettings
 from mmoinv.realm import RealmLimits
 from mmoinv.stores import StoreSettings
 from mmoinv.stores.urls import STORES
@@ -114,6 +115,9 @@ def test_tuning_has_every_setting_of_the_connector():
         field.name: getattr(autosave, field.name) for field in fields(AutosaveSettings)
     }
     assert tuning_table("RealmConnector") == defaults(RealmConnector)
+    assert tuning_table("MigrationSettings") == {
+        field.name: field.default for field in fields(MigrationSettings)
+    }
 
 
 def test_tuning_has_every_variable():

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from simulation import Process, Shelf, Storage
 
-from mmoinv.errors import JoinError, OperationPendingError, OperationRefusedError
+from mmoinv.errors import (
+    JoinError,
+    OperationPendingError,
+    OperationRefusedError,
+    StaleSessionError,
+)
 from mmoinv.migration import BookEntry, MigrationMode, ModeRule, ModeRules, Rules, Side
 from mmoinv.records import Batch, InventoryItemData, batch_of, empty_batch
 from mmoinv.repository import OperationHandle, checked_changes
@@ -348,6 +353,46 @@ def test_another_world_took_the_character(world):
     assert one.mode() is SHADOW
     with pytest.raises(JoinError, match="another world's"):
         one.save(ONE, 2)
+
+
+def test_what_waited_is_not_written_over_what_another_world_wrote(world):
+    one = world(PRIMARY)
+    old = one.process.links[Side.LEGACY]
+    one.save(ONE, 1)
+    old.is_failing = True
+    one.process.links[Side.NEW].answer(one.process.links[Side.NEW].heads()[0])
+    one.process.rest()
+    assert one.process.moving.followers[Side.LEGACY].behind_count == 1
+    # The old side comes back, but the character has gone on to another world.
+    one.shelf.entries[ONE] = one.shelf.read(ONE)._replace(holder=4711)
+    old.is_failing = False
+    one.pass_time(3)
+    assert not old.pending
+    with pytest.raises(JoinError, match="another world's"):
+        one.save(ONE, 2)
+
+
+def test_of_several_characters_it_is_not_said_whose_session_is_gone(world):
+    one = world(PRIMARY, ONE, OTHER)
+    one.save(ONE, 1)
+    one.settle()
+    trade = one.give(ONE, OTHER, 1)
+    new = one.process.links[Side.NEW]
+    new.refuse(new.heads()[0], StaleSessionError("somebody's"))
+    assert trade.exception is not None
+    assert one.save(OTHER, 2) is not None
+
+
+def test_a_session_that_is_gone_ends_it_at_both_sides(world):
+    one = world(PRIMARY)
+    handle = one.save(ONE, 1)
+    new = one.process.links[Side.NEW]
+    new.refuse(new.heads()[0], StaleSessionError("another world has it"))
+    assert isinstance(handle.exception, StaleSessionError)
+    with pytest.raises(JoinError, match="another world's"):
+        one.save(ONE, 2)
+    one.pass_time(3)
+    assert not one.process.links[Side.LEGACY].pending
 
 
 def test_items_that_are_at_somebody_else_there(world):

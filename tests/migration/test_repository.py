@@ -307,6 +307,7 @@ async def test_close(shard):
     await shard.moving.join(ONE)
     await shard.moving.close()
     await shard.moving.close()
+    assert shard.book.read(ONE) == BookEntry(SHADOW, False, 0)
     with pytest.raises(JoinError):
         shard.moving.save_item(ONE, potions(0, base=shard.base()))
     with pytest.raises(JoinError, match="closed"):

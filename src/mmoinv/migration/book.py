@@ -46,8 +46,8 @@ NOT_THERE = BookEntry()
 
 
 class Book(Protocol):
-    """What a `MigratingRepository` needs of a book. The methods may block and are called in
-    threads of their own; each may raise `BookError`, and then nothing was written, or it is not
+    """What a `MigratingRepository` needs of a book. The methods may block and are called from
+    several threads; each may raise `BookError`, and then nothing was written, or it is not
     known. ``holder`` is a number (u63, not 0) that the repository draws for itself."""
 
     def claim(self, character_guid: int, holder: int) -> BookEntry:

@@ -289,7 +289,8 @@ class Flips:
                 await asyncio.sleep(BOOK_PAUSE_S)
                 continue
             if entry.holder != move.holder:
-                character.is_lost = True
+                with move.lock:
+                    self._operations.lost(character)
                 return f"another world has it: {reason}"
             return "" if entry.mode is mode else reason
 

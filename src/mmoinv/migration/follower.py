@@ -95,6 +95,8 @@ class Follower(Owed):
         return jobs
 
     def _start(self, job: Job) -> None:
+        if self.side is Side.LEGACY:
+            self._check_held(job)
         changes = []
         for guid, part in job.bundle.parts.items():
             change = self._whole(job, guid) if part is WHOLE else part
@@ -110,6 +112,18 @@ class Follower(Owed):
             return
         job.handle = handle
         handle.add_done_callback(lambda _: self._answered(job))
+
+    def _check_held(self, job: Job) -> None:
+        """The old way fences nobody out. What has waited long must not be written whole over what
+        another world writes there since: the book says whose a character is."""
+        for one in job.followed:
+            if (
+                job.bundle.parts[one.guid] is WHOLE
+                and self._move.book.read(one.guid).holder != self._move.holder
+            ):
+                if one.character is not None:
+                    one.character.is_lost = True
+                raise JoinError(f"character {one.guid} is another world's now", one.guid)
 
     def _whole(self, job: Job, guid: int) -> CharacterChanges:
         held, _ = job.expected[guid]
@@ -223,7 +237,7 @@ class Follower(Owed):
                 one.is_duplicate = is_duplicate
                 if one.bundle is not None:
                     one.bundle.is_cleared_first = is_duplicate and not job.bundle.is_cleared_first
-                if is_lost and one.character is not None:
+                if one.character is not None and (is_lost or one.character.is_lost):
                     # Another world has it there. It is joined anew at the next login.
                     one.is_joined = False
                     self._drop_bundle_part(one)

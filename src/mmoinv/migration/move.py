@@ -8,7 +8,7 @@ import contextlib
 import logging
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,7 +22,12 @@ from mmoinv.migration.own_threads import OwnThreads
 from mmoinv.migration.settings import MigrationSettings
 from mmoinv.migration.witness import At, Witness
 from mmoinv.records import Batch
-from mmoinv.repository import InventoryRepository
+from mmoinv.repository import (
+    CharacterChanges,
+    InventoryRepository,
+    OperationHandle,
+    TransactionalRepository,
+)
 
 log = logging.getLogger("mmoinv.migration")
 
@@ -48,6 +53,7 @@ class Way:
         join: Coming | None,
         leave: Coming | None,
         keeps_money: bool,
+        is_checked: bool = False,
     ) -> None:
         self.side = side
         self.repository = repository
@@ -56,6 +62,8 @@ class Way:
         self.thread = OwnThreads(f"migration {side.value}")
         self.in_trouble_until_s = 0.0
         """It did not come to an end in time: nobody who logs in waits for it until then."""
+        self._is_checked = is_checked
+        """What it is given has been checked already, for the names that it wants too."""
         self._not_left: set[int] = set()
         self._join = join
         self._leave = leave
@@ -74,6 +82,15 @@ class Way:
             with contextlib.suppress(JoinError):
                 await self._leave(character_guid)
             self._not_left.discard(character_guid)
+
+    def commit(
+        self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
+    ) -> OperationHandle:
+        """Hand on an operation of which everything is checked but the names it may want."""
+        repository = self.repository
+        if self._is_checked and isinstance(repository, TransactionalRepository):
+            return repository.commit_checked(changes, reason, conserve)
+        return repository.commit_changes(changes, reason, conserve=conserve)
 
     def stored(self, character_guid: int) -> Held:
         """What the side has of a character. It may block."""

@@ -20,6 +20,7 @@ from mmoinv.errors import (
     MmoinvError,
     OperationPendingError,
     OperationRefusedError,
+    StaleSessionError,
 )
 from mmoinv.migration.character import Character, Waiting
 from mmoinv.migration.follower import Follower
@@ -118,9 +119,8 @@ class Operations:
         conserve: bool,
     ) -> OperationHandle:
         """With the lock: hand an operation to the side that decides for all its characters."""
-        decider = characters[0].mode.decider
-        repository = self._move.ways[decider].repository
-        handle = repository.commit_changes(changes, reason, conserve=conserve)
+        way = self._move.ways[characters[0].mode.decider]
+        handle = way.commit(changes, reason, conserve)
         for one in characters:
             one.in_flight += 1
         handle.add_done_callback(partial(self._answered, characters, changes, reason))
@@ -148,6 +148,9 @@ class Operations:
                 else:
                     for one in characters:
                         one.is_doubtful |= isinstance(error, OperationPendingError)
+                    if isinstance(error, StaleSessionError) and len(characters) == 1:
+                        # Of several it is not said whose session is gone.
+                        self.lost(characters[0])
                     heads = [one.queue[0] for one in characters if one.queue]
                     self._refuse(heads, error)
                 self._advance(characters)
@@ -184,6 +187,13 @@ class Operations:
                 followed[one.guid] = change
         if followed:
             self._followers[characters[0].follower].add(followed, operation_id, reason)
+
+    def lost(self, character: Character) -> None:
+        """With the lock: another world has a character. Nothing of it is written any more, to
+        either side."""
+        character.is_lost = True
+        for follower in self._followers.values():
+            follower.forget(character.guid, "another world has the character")
 
     # What is held. With the lock.
 

@@ -108,6 +108,7 @@ class MigratingRepository(TransactionalRepository):
                 join_legacy or getattr(legacy, "join", None),
                 leave_legacy or getattr(legacy, "leave", None),
                 getattr(legacy, "keeps_money", True),
+                not legacy.names_items or new.names_items,
             ),
             Side.NEW: Way(
                 Side.NEW,
@@ -115,6 +116,7 @@ class MigratingRepository(TransactionalRepository):
                 join_new or getattr(new, "join", None),
                 leave_new or getattr(new, "leave", None),
                 getattr(new, "keeps_money", True),
+                True,
             ),
         }
         self._names = Names(mint)
@@ -192,7 +194,7 @@ class MigratingRepository(TransactionalRepository):
         with self._move.lock:
             character = self._move.characters.get(character_guid)
             if character is not None:
-                character.is_lost = True
+                self._operations.lost(character)
 
     def reconsider(self, character_guid: int) -> None:
         """Ask the rules again for a joined character: a predicate may see it differently now."""
@@ -232,8 +234,13 @@ class MigratingRepository(TransactionalRepository):
             await asyncio.wait([self._ticking])
         self._operations.give_up_all("the repository was closed before it was sent")
         with self._move.lock:
-            for character in self._move.characters.values():
+            for guid, character in self._move.characters.items():
                 character.is_leaving = True
+                is_level = not (character.is_behind or character.in_flight) and all(
+                    follower.is_idle(guid) for follower in self.followers.values()
+                )
+                if is_level and character.mode.is_followed:
+                    self._move.note(guid, self._move.book.release, False)
         await self._move.close()
 
     async def __aenter__(self) -> Self:

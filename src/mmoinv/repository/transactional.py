@@ -76,7 +76,7 @@ class TransactionalRepository(InventoryRepository):
 
     def commit(self) -> OperationHandle:
         caller = _caller()
-        handle = self._commit_checked(list(self._gathered("commit").values()), 0, False)
+        handle = self.commit_checked(list(self._gathered("commit").values()), 0, False)
         # Only now: a commit that raised leaves the transaction as it was.
         del self._transactions[caller]
         return handle
@@ -98,12 +98,13 @@ class TransactionalRepository(InventoryRepository):
             )
             for guid, saves, deletes, replace, money in changes
         ]
-        return self._commit_checked(wanted, reason, conserve)
+        return self.commit_checked(wanted, reason, conserve)
 
-    def _commit_checked(
+    def commit_checked(
         self, changes: Sequence[CharacterChanges], reason: int, conserve: bool
     ) -> OperationHandle:
-        """Change sets that `checked_changes` has made, here or when they were gathered."""
+        """The same for change sets that `checked_changes` has made with the names that this
+        repository wants: for repositories over repositories. They are not looked at again."""
         wanted = [change for change in changes if not change.is_empty]
         if not wanted:
             return OperationHandle.ended(OperationOutcome(0, 0, {}))
@@ -114,7 +115,7 @@ class TransactionalRepository(InventoryRepository):
 
     def _take(self, change: CharacterChanges) -> OperationHandle | None:
         if not self.in_transaction:
-            return self._commit_checked([change], 0, False)
+            return self.commit_checked([change], 0, False)
         gathered = self._gathered("save")
         older = gathered.get(change.character_guid)
         gathered[change.character_guid] = older.then(change) if older else change
