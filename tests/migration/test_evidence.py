@@ -574,3 +574,21 @@ def test_open_and_behind_follow_from_what_came_last(tmp_path_factory, events):
     assert {(one.character_guid, str(one.kind)) for one in found.open_divergences()} == {
         (guid, kind) for guid, kinds in is_open.items() for kind in kinds
     }
+
+
+def test_what_is_harmless_is_never_unrecorded_and_takes_no_room(evidence, monkeypatch):
+    """The C++ line's table keeps no guids: there every item differs, at every comparison."""
+    many = batch_of(*(InventoryItemData(25, slot, item_guid=slot) for slot in range(1000, 1100)))
+    nameless = many.copy()
+    nameless["item_guid"] = 0
+    monkeypatch.setattr("mmoinv.migration.gathered.MAX_DIVERGENCES", 60)
+    monkeypatch.setattr(module, "MAX_STORED", 60)
+    for guid in range(20):
+        assert look(evidence, many, nameless, character_guid=guid, mode=PRIMARY)
+        evidence.flush()
+    assert not look(evidence, many, nameless[1:], mode=PRIMARY)
+    found = findings_of(evidence)
+    assert found.unrecorded() == 0
+    assert [one.kind for one in found.divergences][:2] == ["missing", "not_kept"]
+    assert 4 < len(found.divergences) <= 35
+    assert not any(one.is_open for one in found.divergences[1:])

@@ -113,6 +113,11 @@ class Divergence(NamedTuple):
     known: str = ""
     """Why it is expected; empty if it is not."""
 
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it stands in nobody's way: it is known, or of a field that is not kept."""
+        return bool(self.known) or self.kind is DivergenceClass.NOT_KEPT
+
 
 class _Row(NamedTuple):
     kind: DivergenceClass

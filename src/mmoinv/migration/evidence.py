@@ -43,8 +43,10 @@ REMEMBERED_CHARACTERS = 16_384
 """So many characters' last operations are remembered."""
 MAX_SLOTS = 64
 """So many divergences of one comparison are recorded, the worst first."""
+MAX_HARMLESS = 4
+"""So many of those that are known or of fields that are not kept, for examples."""
 MAX_STORED = 200_000
-"""So many different divergences are kept in one file."""
+"""So many different divergences are kept in one file; half of it for those that are harmless."""
 MAX_TEXT = 300
 
 
@@ -248,13 +250,16 @@ class Evidence:
 
     def _drop_what_is_too_much(self) -> None:
         """The file must not grow for ever: beyond its bound, divergences are only counted."""
-        coming = len(self._unwritten.divergences)
-        if not coming or self._stored + coming <= MAX_STORED:
+        divergences = self._unwritten.divergences
+        if not divergences or self._stored + len(divergences) <= MAX_STORED // 2:
             return
         # Those that were there already were counted again.
         self._stored = self._count_stored()
-        if self._stored + coming > MAX_STORED:
-            self._unwritten.divergences.clear()
+        if self._stored + len(divergences) > MAX_STORED // 2:
+            for key in [key for key, seen in divergences.items() if seen.divergence.is_harmless]:
+                del divergences[key]
+        if self._stored + (coming := len(divergences)) > MAX_STORED:
+            divergences.clear()
             self._unwritten.hours[int(self._now_s() // 3600), "", "unrecorded"] += coming
 
     def _count_stored(self) -> int:
@@ -332,12 +337,16 @@ class Evidence:
         operations: tuple[int, ...],
         now_us: int,
     ) -> None:
-        for place, one in enumerate(divergences):
+        harmful = [one for one in divergences if not one.is_harmless]
+        # Of a whole inventory whose fields the old side never kept, a few will do.
+        harmless = [one for one in divergences if one.is_harmless][:MAX_HARMLESS]
+        for place, one in enumerate((*harmful, *harmless)):
             key = DivergenceKey(character_guid, one.slot, one.fields, one.kind)
             seen = SeenDivergence(
                 one, str(mode), str(decider), at, now_us, now_us, operations, operations
             )
-            if place >= MAX_SLOTS or not self._gathered.add_divergence(key, seen):
+            is_kept = place < MAX_SLOTS and self._gathered.add_divergence(key, seen)
+            if not is_kept and not one.is_harmless:
                 self._count(mode, "unrecorded")
 
 

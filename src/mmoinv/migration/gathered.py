@@ -115,9 +115,11 @@ class Gathered:
     def add_divergence(self, key: DivergenceKey, seen: SeenDivergence) -> bool:
         """False if there is no room for it."""
         before = self.divergences.get(key)
+        # What is harmless must not take the room of what is not.
+        room = MAX_DIVERGENCES // (2 if seen.divergence.is_harmless else 1)
         if before is not None:
             before.then(seen)
-        elif len(self.divergences) < MAX_DIVERGENCES:
+        elif len(self.divergences) < room:
             self.divergences[key] = seen
         else:
             return False
@@ -153,7 +155,7 @@ class Gathered:
             mine.moments.update(figures.moments)
             mine.mode = figures.mode or mine.mode
         for key, seen in later.divergences.items():
-            lost += not self.add_divergence(key, seen)
+            lost += not (self.add_divergence(key, seen) or seen.divergence.is_harmless)
         for (mode, kind), reason in later.reasons.items():
             self.add_reason(mode, kind, reason)
         for side, use in later.uses.items():
