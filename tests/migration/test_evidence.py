@@ -559,6 +559,7 @@ def test_open_and_behind_follow_from_what_came_last(tmp_path_factory, events):
             elif what == "made_up":
                 evidence.made_up(guid, NEW)
                 is_behind.discard(guid)
+                is_open[guid] = set()
             else:
                 compared += 1
                 sides = {"equal": USUAL, "field": CHANGED, "missing": batch_of(POTIONS)}

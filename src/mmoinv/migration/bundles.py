@@ -84,6 +84,8 @@ class Followed:
     """None: it is followed no longer, but a write of it has not ended."""
     is_joined: bool
     is_behind: bool
+    is_diverged: bool = False
+    """A comparison found something else than was decided, and none found it level since."""
     is_unequal: bool = False
     """It was written whole, and still the side has something else."""
     is_duplicate: bool = False

@@ -228,7 +228,8 @@ def read_findings(paths: Sequence[str | Path], known: Sequence[KnownDifference] 
         divergences = [
             _divergence(row, known)
             for row in rows(
-                "SELECT divergence.*, equal_us FROM divergence"
+                "SELECT divergence.*, max(equal_us, CASE decider WHEN 'new' THEN made_up_legacy_us"
+                " ELSE made_up_new_us END) FROM divergence"
                 " LEFT JOIN character USING (character) ORDER BY last_us DESC"
             )
         ]

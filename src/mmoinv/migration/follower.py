@@ -199,17 +199,21 @@ class Follower(Owed):
         if job.bundle.parts[one.guid] is WHOLE:
             one.is_unequal = not is_level
             one.is_duplicate = False
-            was_behind, one.is_behind = one.is_behind, False
+            was_behind, one.is_behind = one.is_behind or one.is_diverged, False
+            one.is_diverged = not is_level
             self._move.mark(one.character, False)
             if was_behind and is_level:
                 self.made_up_count += 1
                 self._move.tell(self._move.witness.made_up, one.guid, self.side)
             if not is_level:
                 self._resolve(one, "what was written whole is not what is read afterwards")
-        elif not is_level and not one.is_unequal:
+        elif is_level:
+            one.is_diverged = one.is_unequal = False
+        elif not one.is_unequal:
             # Whatever it was, it is put right; that it was stands in the evidence.
+            one.is_diverged = True
             self._wait({one.guid: WHOLE}, job.bundle.operation_id, MADE_UP_REASON)
-        elif not is_level:
+        else:
             self._resolve(one, "the sides differ, and writing everything did not help")
 
     def _release(self, job: Job) -> None:

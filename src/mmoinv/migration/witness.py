@@ -47,7 +47,8 @@ class Witness(Protocol):
         """The following ``side`` did not take a change: it is behind until it is `made_up`."""
 
     def made_up(self, character_guid: int, side: Side) -> None:
-        """``side`` was given everything again: it is no longer behind."""
+        """``side`` was given everything again, and was read and found equal: it is no longer
+        behind, and nothing of the character differs any more."""
 
     def flipped(self, character_guid: int, before: MigrationMode, after: MigrationMode) -> None:
         """A character went from one mode to another."""
