@@ -53,6 +53,12 @@ def report_page(values: Values) -> str:
         else Badge("not yet", "bad")
     )
     page = Page("mmoinv: moving over", badge)
+    draw_evidence(page, values)
+    return page.html()
+
+
+def draw_evidence(page: Page, values: Values) -> None:
+    """What the evidence says, below what the page has already."""
     page.paragraph(_summary(values))
     if values["unrecorded"]:
         page.paragraph(
@@ -76,7 +82,6 @@ def report_page(values: Values) -> str:
         page.heading("Hour by hour")
         page.plots(*plots)
     _tables(page, values)
-    return page.html()
 
 
 # What stands on top
