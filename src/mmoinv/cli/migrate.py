@@ -4,6 +4,7 @@ Each group of its actions has a file of its own.
 """
 
 from mmoinv.cli.arguments import Commands, Formatter
+from mmoinv.cli.migrate_rehearse import add_rehearse_command
 from mmoinv.cli.migrate_sides import add_side_commands
 from mmoinv.cli.migrate_tables import add_table_commands
 
@@ -18,6 +19,8 @@ def add_migrate(commands: Commands) -> None:
         "undone.\ndocs/migration-evidence.md says what the figures mean.",
         epilog=(
             "examples:\n"
+            "  mmoinv migrate rehearse\n"
+            "      all of it, played on throw-away databases\n"
             "  mmoinv migrate import --from mariadb://reader@db/old --dry-run\n"
             "      what the old tables have, and what could not be taken of it\n"
             "  mmoinv migrate mode shadow --share 0.1\n"
@@ -31,4 +34,5 @@ def add_migrate(commands: Commands) -> None:
     )
     actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
     add_table_commands(actions)
+    add_rehearse_command(actions)
     add_side_commands(actions)
