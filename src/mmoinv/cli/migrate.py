@@ -16,7 +16,8 @@ def add_migrate(commands: Commands) -> None:
         help="move over from an old way of saving inventories, with evidence, and back",
         description="Both ways run side by side and are compared; then the new one decides, for "
         "as many\ncharacters as you want; then the old one is cleared away. Each step can be "
-        "undone.\ndocs/migration.md is the plan, docs/migration-evidence.md says what the figures mean.",
+        "undone.\ndocs/migration.md is the plan; docs/migration-evidence.md says what the figures "
+        "mean.",
         epilog=(
             "examples:\n"
             "  mmoinv migrate rehearse\n"
