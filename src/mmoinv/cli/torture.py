@@ -125,7 +125,10 @@ def _run_torture(options: argparse.Namespace) -> int:
         f"seed {settings.seed}"
     )
     left_out = ", ".join(sorted(settings.left_out)) or "none"
-    print(f"\nkinds of faults left out: {left_out}; without effect: {report.without_effect}")
+    print(
+        f"\nkinds of faults left out: {left_out}; {report.without_effect} of {report.begun} faults "
+        f"had no effect, {report.at_standstill} came at a standstill"
+    )
     if report.recovery_ms:
         print(
             f"from the realm's start to the first answered commit: {report.median_recovery_ms:,.0f}"

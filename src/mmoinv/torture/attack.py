@@ -7,13 +7,15 @@ import asyncio
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 
 from mmoinv.torture.clock import set_clock
 from mmoinv.torture.database_faults import DatabaseFaults
 from mmoinv.torture.proxied import Direction
 from mmoinv.torture.realm import RealmProcess
-from mmoinv.torture.schedule import REALM, Fault, FaultKind
+from mmoinv.torture.schedule import DATABASE_FAULTS, REALM, REALM_FAULTS, Fault, FaultKind
 from mmoinv.torture.waiting import until
 from mmoinv.torture.worlds import TortureWorld
 
@@ -21,10 +23,18 @@ LONGEST_HANG_S = 6.0
 FIGHT_S = 14.0
 """Longer than a realm waits for a world to let a character go, and than locks are held; shorter
 than a link may be silent."""
+STANDSTILL_S = 8.0
+"""How long a fault waits for the worlds to be at work again; then it is done all the same."""
 READY_WITHIN_S = 15.0
 """How long a fault waits for what it needs; then it is left out."""
+HIT_WITHIN_S = 5.0
+"""How long a fault of a link waits for traffic that it hits."""
+ALL_OVER_WITHIN_S = 120.0
 BUSY_OPERATIONS = 20
 """So many answers make a realm a busy one."""
+OF_WORLDS = frozenset(FaultKind) - REALM_FAULTS - DATABASE_FAULTS - {FaultKind.CLOCK_JUMP}
+WANT_WORK = frozenset({FaultKind.FULL_DISK, FaultKind.RESTART_REALM_IN_GROUP})
+"""Without operations on their way they would change nothing."""
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
 
 
@@ -34,8 +44,13 @@ class Attack:
     def __init__(
         self, realm: RealmProcess, worlds: dict[str, TortureWorld], database: DatabaseFaults
     ) -> None:
+        self.begun: list[Fault] = []
+        """Those of the schedule that were done, with or without effect."""
         self.done: Counter[str] = Counter()
-        """Faults by kind; one that found nothing to do is in none."""
+        """Faults that had effect, by kind: they came upon worlds that were at work, and found
+        something to do."""
+        self.at_standstill = 0
+        """Faults that came though the worlds had not been answered since the one before."""
         self.recovery_ms: list[float] = []
         """For each start of the realm: from when it listened to the first answered commit."""
         self._realm = realm
@@ -46,19 +61,68 @@ class Attack:
         self._hangs = {name: asyncio.Lock() for name in worlds}
         """Who lets a world's link hang; a second one would end it too soon."""
         self._running: set[asyncio.Task[None]] = set()
+        self._underway = 0
+        self._struck_s = 0.0
+        """When a fault took hold last: who is answered later has recovered."""
 
-    async def run(self, faults: list[Fault], tell: "asyncio.Queue[Fault] | None" = None) -> None:
-        """Do all of them, and wait for the last to be over."""
-        start_s = time.monotonic()
+    async def run(
+        self, faults: Iterable[Fault], wanted: int, tell: Callable[[Fault], object]
+    ) -> None:
+        """Do them, one after the other, until ``wanted`` have had effect or all were done or a
+        process has died by itself; and wait for the last to be over. ``tell`` is called as each
+        begins."""
+        self._struck_s = start_s = time.monotonic()
         for fault in faults:
+            if not await self._are_wanted(wanted):
+                break
             await asyncio.sleep(max(0.0, start_s + fault.at_s - time.monotonic()))
-            self._begin(self._do(fault), fault.kind)
-            if tell is not None:
-                tell.put_nowait(fault)
+            waiting_s = time.monotonic()
+            is_at_work = await until(partial(self._is_ready, fault), STANDSTILL_S)
+            start_s += time.monotonic() - waiting_s
+            if self._is_dead:
+                break
+            self._underway += 1
+            self.begun.append(fault)
+            self._begin(self._do(fault, is_at_work), fault.kind)
+            tell(fault)
         while self._running:
             await asyncio.gather(*self._running)
         for world in self._worlds.values():
             world.proxy.calm()
+
+    async def _are_wanted(self, wanted: int) -> bool:
+        """Whether more faults are; for those underway it can be waited."""
+        await until(
+            lambda: not self._underway or self.done.total() + self._underway < wanted,
+            ALL_OVER_WITHIN_S,
+        )
+        return self.done.total() < wanted
+
+    @property
+    def _is_dead(self) -> bool:
+        """Whether somebody has died whom nobody has killed: there is nothing more to be learnt."""
+        return bool(self._realm.problems) or any(each.problems for each in self._everybody)
+
+    def _is_ready(self, fault: Fault) -> bool:
+        """Whether those that a fault is for have been answered since the last one took hold."""
+        if self._is_dead:
+            return True
+        if fault.kind in WANT_WORK and not any(each.state.pending for each in self._everybody):
+            return False
+        if fault.kind not in OF_WORLDS:
+            return any(map(self._is_answered, self._everybody))
+        names = {fault.target, str(fault.parameters.get("rival", fault.target))}
+        return all(self._is_answered(self._worlds[name]) for name in names)
+
+    def _is_answered(self, world: TortureWorld) -> bool:
+        return world.state.last_answered_s > self._struck_s
+
+    def _struck(self) -> None:
+        self._struck_s = time.monotonic()
+
+    @property
+    def _everybody(self) -> Collection[TortureWorld]:
+        return self._worlds.values()
 
     def _begin(self, work: "asyncio._CoroutineLike[None]", name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -70,9 +134,14 @@ class Attack:
         if not task.cancelled() and task.exception() is None:
             self._running.discard(task)
 
-    async def _do(self, fault: Fault) -> None:
-        if await self._is_done(fault):
-            self.done[fault.kind] += 1
+    async def _do(self, fault: Fault, is_at_work: bool) -> None:
+        self._struck()
+        self.at_standstill += not is_at_work
+        try:
+            if await self._is_done(fault) and is_at_work:
+                self.done[fault.kind] += 1
+        finally:
+            self._underway -= 1
 
     async def _is_done(self, fault: Fault) -> bool:
         """Do it; False if there was nothing to be done."""
@@ -91,20 +160,21 @@ class Attack:
                 return True
             case FaultKind.KILL_DATABASE:
                 async with self._database_lock:
-                    return await self._database.kill(fault.duration_s)
+                    return await self._database.kill(fault.duration_s, self._struck)
             case FaultKind.FULL_DISK:
-                async with self._database_lock:
-                    return await self._database.fill_disk(fault.duration_s)
+                async with self._realm_lock, self._database_lock:
+                    return await self._database.fill_disk(fault.duration_s, self._struck)
             case FaultKind.LOCK_TIMEOUT:
                 async with self._database_lock:
                     guid = self._somebody(fault)
-                    return await self._database.hold_locks(guid, fault.duration_s)
+                    return await self._database.hold_locks(guid, fault.duration_s, self._struck)
             case FaultKind.DEADLOCK:
-                async with self._database_lock:
+                async with self._realm_lock, self._database_lock:
                     return await self._deadlock(fault)
             case FaultKind.KILL_WORLD:
                 world = self._worlds[fault.target]
                 await world.die()
+                self._struck()
                 await asyncio.sleep(fault.duration_s)
                 await world.start()
                 return True
@@ -125,6 +195,7 @@ class Attack:
     async def _restart(self, after_s: float) -> None:
         killed_s = time.monotonic()
         await self._realm.send(signal.SIGKILL)
+        self._struck()
         await asyncio.sleep(after_s)
         await self._realm.start()
         self._begin(self._measure_recovery(killed_s), "recovery")
@@ -148,6 +219,7 @@ class Attack:
             if not await until(lambda: self._acknowledged() >= enough, READY_WITHIN_S):
                 return False
             await self._realm.send(signal.SIGSTOP)
+            self._struck()
             stopped_s = float(fault.parameters["stopped_s"])
             await asyncio.sleep(stopped_s)
             await self._restart(max(0.0, fault.duration_s - stopped_s))
@@ -207,10 +279,10 @@ class Attack:
         return await until(lambda: stale.is_answered, READY_WITHIN_S)
 
     async def _spoil(self, fault: Fault, world: TortureWorld) -> bool:
-        """Do something to a world's link; False if it had none."""
+        """Do something to a world's link; False if no traffic was hit."""
         proxy, parameters = world.proxy, fault.parameters
-        if not proxy.connections:
-            return False
+        counted = fault.kind.replace("-", "_")
+        before = proxy.counts[counted]
         match fault.kind:
             case FaultKind.CUT:
                 proxy.cut()
@@ -235,4 +307,4 @@ class Attack:
                 proxy.throttle(float(parameters["bytes_per_s"]))
                 await asyncio.sleep(fault.duration_s)
                 proxy.throttle(0)
-        return True
+        return await until(lambda: proxy.counts[counted] > before, HIT_WITHIN_S)

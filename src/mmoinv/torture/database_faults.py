@@ -1,12 +1,13 @@
 """What is done to the database of a torture run: killed, its disk full, its rows locked by others.
 
-Each fault says whether it has found something to do. Knows the realm by its process and its log.
+Each fault says whether it has found something to do, and calls ``struck`` as it takes hold. Knows
+the realm by its process and its log.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -16,8 +17,7 @@ from mmoinv.stores import store_for
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.tables import APPLIED, SESSION
 from mmoinv.torture.realm import RealmProcess
-from mmoinv.torture.servers import DatabaseServer
-from mmoinv.torture.servers.watchdog import descendants
+from mmoinv.torture.servers import DatabaseServer, ServerMissingError
 from mmoinv.torture.waiting import until
 
 FULL_AT_BYTES = 4096
@@ -39,49 +39,41 @@ class DatabaseFaults:
         self._realm = realm
         self._server = server
 
-    async def kill(self, for_s: float) -> bool:
+    async def kill(self, for_s: float, struck: Callable[[], object]) -> bool:
         """kill -9 of the server and all its children, and its start."""
         if self._server is None:
             return False
         await asyncio.to_thread(self._server.kill)
+        struck()
         await asyncio.sleep(for_s)
         await asyncio.to_thread(self._server.start)
         return True
 
-    async def fill_disk(self, for_s: float) -> bool:
+    async def fill_disk(self, for_s: float, struck: Callable[[], object]) -> bool:
         """Whoever writes the database's files cannot for a while. A server that does not survive
         that is started again, as its operator would once there is room."""
-        import resource
-
-        def limit(pids: Collection[int], size: int) -> None:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
         before = self._realm.said("unavailable")
-        pids = self._writers()
+        limit_files = self._realm.limit_files if self._server is None else self._server.limit_files
         try:
-            limit(pids, FULL_AT_BYTES)
-        except PermissionError:
-            return False  # The server is another user's: whoever is root without all rights.
+            await asyncio.to_thread(limit_files, FULL_AT_BYTES)
+        except ServerMissingError:
+            return False
+        struck()
         try:
             await asyncio.sleep(for_s)
         finally:
-            limit({*pids, *self._writers()}, resource.RLIM_INFINITY)
+            await asyncio.to_thread(limit_files, None)
             if self._server is not None:
                 await asyncio.to_thread(_revive, self._server)
         return self._realm.said("unavailable") > before
 
-    def _writers(self) -> list[int]:
-        if self._server is None:
-            return [self._realm.pid]
-        return [self._server.pid, *descendants(self._server.pid)] if self._server.running else []
-
-    async def hold_locks(self, guid: int, for_s: float) -> bool:
+    async def hold_locks(self, guid: int, for_s: float, struck: Callable[[], object]) -> bool:
         """Somebody else's transaction holds the rows of a character (on SQLite the file)."""
+        loop = asyncio.get_running_loop()
 
         def hold(connection: Connection) -> None:
             _lock(connection, guid)
+            loop.call_soon_threadsafe(struck)
             time.sleep(for_s)
 
         return await self._inspected(hold)

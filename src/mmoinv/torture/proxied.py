@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any
 
 from mmoinv.records import FRAME_HEADER_SIZE
+from mmoinv.torture.waiting import LOOK_EVERY_S
 
 READ_SIZE = 1 << 16
 """Bytes that are read at once."""
@@ -185,7 +186,8 @@ class Flow:
         while (left_s := self._connection.conditions.hang_until_s - loop.time()) > 0:
             if hits:
                 self._connection.hit("hang")
-            await asyncio.sleep(left_s)
+            # A hang may be made shorter while it lasts.
+            await asyncio.sleep(min(left_s, LOOK_EVERY_S))
 
     def _cut_in(self, data: bytes) -> int:
         """Behind how many bytes of ``data`` the next frame is cut; 0 if none begins in it."""

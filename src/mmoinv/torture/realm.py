@@ -30,6 +30,9 @@ class RealmProcess:
             *(sys.executable, "-m", "mmoinv.torture.realm_process", str(self.clock)),
             *("--database", database, "--port", str(port), "--log-level", "warning"),
         ]
+        self.problems: list[str] = []
+        """It listened, and then it ended, and nobody had sent it a signal."""
+        self._may_end = True
         self._log = folder / "realm.log"
         self._process: asyncio.subprocess.Process | None = None
         self._copying: asyncio.Task[None] | None = None
@@ -56,6 +59,7 @@ class RealmProcess:
                 _, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 writer.close()
                 self.listening_s = time.monotonic()
+                self._may_end = False
                 return
             await asyncio.sleep(0.02)
         raise MmoinvError(
@@ -70,24 +74,39 @@ class RealmProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        assert self._process.stdout is not None
-        self._copying = asyncio.create_task(self._copy(self._process.stdout))
+        self._copying = asyncio.create_task(self._copy(self._process))
         self.starts += 1
 
-    async def _copy(self, output: asyncio.StreamReader) -> None:
+    async def _copy(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
         with self._log.open("ab", buffering=0) as log:
-            while data := await output.read(1 << 16):
+            while data := await process.stdout.read(1 << 16):
                 log.write(data)
+        code = await process.wait()
+        if not self._may_end:
+            self.problems.append(
+                f"the realm's process {self.starts} ended by itself with {code}, see {self._log}"
+            )
 
     async def send(self, number: signal.Signals) -> None:
         """Send it a signal; of one that ends it, wait for the end."""
         assert self._process is not None
+        ends = number in (signal.SIGKILL, signal.SIGTERM)
+        self._may_end = self._may_end or ends
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
-        if number in (signal.SIGKILL, signal.SIGTERM):
+        if ends:
             await self._process.wait()
             if self._copying is not None:
                 await self._copying
+
+    def limit_files(self, size: int | None) -> None:
+        """None of its files grows beyond ``size`` bytes; None: as large as they want."""
+        import resource
+
+        soft = resource.RLIM_INFINITY if size is None else size
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     async def end(self) -> None:
         """End it as an operator would."""

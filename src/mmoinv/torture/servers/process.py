@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,6 +128,17 @@ class ServerFolder:
                 f"{printed[-LOG_CHARACTERS:]}"
             )
         return printed
+
+    def limit(self, pid: int, limit: str) -> None:
+        """Give a process that runs here a limit, as an option of the command ``prlimit``. The
+        account may do that to its own processes; for another's, also root needs a right that it
+        may lack. One that has ended meanwhile needs none."""
+        if shutil.which("prlimit") is None:
+            raise ServerMissingError(
+                "Full disks NOT TESTED: there is no command prlimit. Remedy: install util-linux"
+            )
+        with contextlib.suppress(ServerError):
+            self.run("prlimit", f"--pid={pid}", limit)
 
     def _tell(self, line: str) -> None:
         assert self._watchdog.stdin is not None
