@@ -100,6 +100,28 @@ def test_kill_and_start_keep_what_was_committed(server: DatabaseServer) -> None:
     assert server.execute("SELECT 1", url=server.tcp_url) == [(1,)]
 
 
+def test_a_full_disk_refuses_what_is_written_and_keeps_what_was(server: DatabaseServer) -> None:
+    if not server.started_here:
+        with pytest.raises(NotImplementedError, match="not started here"):
+            server.limit_files(4096)
+        return
+    url = server.new_database()
+    server.execute(
+        "CREATE TABLE item (guid INT PRIMARY KEY, text VARCHAR(255))",
+        "INSERT INTO item VALUES (0, 'kept')",
+        url=url,
+    )
+    server.limit_files(4096)
+    # Neither goes on without its log: MariaDB ends, PostgreSQL ends its children.
+    with pytest.raises(Exception, match=r"too large|Lost connection"):
+        server.execute("INSERT INTO item VALUES (1, 'refused')", url=url)
+    server.limit_files(None)
+    server.kill()
+    server.start()
+    assert server.execute("SELECT text FROM item", url=url) == [("kept",)]
+    server.drop_database(url)
+
+
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
 def test_a_fixtures_database_is_empty_also_when_the_server_was_killed_before(
     request: pytest.FixtureRequest, database: str

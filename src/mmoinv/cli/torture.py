@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmoinv.cli.arguments import Commands, Formatter, add_verbose
 from mmoinv.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from mmoinv.torture.run import TortureSettings
     from mmoinv.torture.schedule import Fault
 
 SHOWN = 20
@@ -89,6 +91,13 @@ def _replayed(path: Path) -> "tuple[Fault, ...]":
         ) from None
 
 
+def _again(settings: "TortureSettings", folder: Path | None) -> str:
+    """The command that does the same faults to the same worlds."""
+    command = ["mmoinv", "torture", "--replay", f"{folder}/schedule.json"]
+    command += ["--seed", str(settings.seed), "--worlds", str(settings.worlds)]
+    return shlex.join([*command, *(["--database", settings.database] if settings.database else [])])
+
+
 def _run_torture(options: argparse.Namespace) -> int:
     from mmoinv.torture.run import TortureSettings, run_torture
 
@@ -138,4 +147,5 @@ def _run_torture(options: argparse.Namespace) -> int:
         print(f"survived {report.faults} faults: {counts}")
     else:
         print(f"FAILED, {len(report.problems):,} problems: {counts}. See {report.folder}")
+        print(f"again: {_again(settings, report.folder)}")
     return 0 if report.passed else 1

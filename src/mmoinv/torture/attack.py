@@ -32,7 +32,15 @@ HIT_WITHIN_S = 5.0
 ALL_OVER_WITHIN_S = 120.0
 BUSY_OPERATIONS = 20
 """So many answers make a realm a busy one."""
-OF_WORLDS = frozenset(FaultKind) - REALM_FAULTS - DATABASE_FAULTS - {FaultKind.CLOCK_JUMP}
+OF_LINKS = (
+    frozenset(FaultKind)
+    - REALM_FAULTS
+    - DATABASE_FAULTS
+    - {
+        FaultKind.KILL_WORLD,
+        FaultKind.CLOCK_JUMP,
+    }
+)
 WANT_WORK = frozenset({FaultKind.FULL_DISK, FaultKind.RESTART_REALM_IN_GROUP})
 """Without operations on their way they would change nothing."""
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
@@ -109,7 +117,10 @@ class Attack:
             return True
         if fault.kind in WANT_WORK and not any(each.state.pending for each in self._everybody):
             return False
-        if fault.kind not in OF_WORLDS:
+        # What it has sent is the worse the longer it is without an answer.
+        if fault.kind is FaultKind.KILL_WORLD and not self._worlds[fault.target].state.pending:
+            return False
+        if fault.kind not in OF_LINKS:
             return any(map(self._is_answered, self._everybody))
         names = {fault.target, str(fault.parameters.get("rival", fault.target))}
         return all(self._is_answered(self._worlds[name]) for name in names)

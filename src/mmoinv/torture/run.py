@@ -172,6 +172,7 @@ async def run_torture(
         without=settings.left_out,
     )
     folder = Path(tempfile.mkdtemp(prefix="mmoinv-torture-"))
+    (folder / "schedule.json").write_text(schedule_to_json(faults))
     try:
         if not settings.own_server:
             return await _run(settings, faults, folder, settings.database, None, tell)
@@ -217,6 +218,7 @@ async def _run(
     except MmoinvError as error:
         # A realm or a server that does not come again, for one.
         problems.append(str(error))
+    # Without those that were not needed.
     (folder / "schedule.json").write_text(schedule_to_json(attack.begun))
     report = TortureReport(
         settings,
@@ -278,6 +280,8 @@ async def _attacked(
         await until(lambda: all(each.is_connected for each in worlds.values()), LOGGED_ON_WITHIN_S)
         await attack.run(faults, wanted, lambda fault: tell(len(attack.begun), fault))
         await asyncio.sleep(1)
+        # One that has died is needed once more: worlds wait for its answers.
+        await realm.start()
         late = [
             f"{name}: some operations were not answered within {ANSWERED_WITHIN_S:g} s"
             for name, world in worlds.items()
