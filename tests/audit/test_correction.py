@@ -11,6 +11,7 @@ from mmoinv.audit.correction import fix
 from mmoinv.audit.history import holdings
 from mmoinv.audit.restoration import Wish, plan
 from mmoinv.conformance.operations import changes, commit, contents, item, run
+from mmoinv.errors import StoreDataError
 from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.sql_store import SqlStore
 
@@ -177,3 +178,44 @@ async def test_a_character_that_is_online_is_left(store_on_sqlite: SqlStore) -> 
     assert await held(store) == {}
     await fixed(store, online=True)
     assert await held(store) == {BAG | 24: (100, 4, POTIONS)}
+
+
+UNCHECKED = {
+    "sqlite": "PRAGMA ignore_check_constraints = 1",
+    "postgresql": "ALTER TABLE character_wallet DROP CONSTRAINT character_wallet_balance",
+    "mysql": "SET check_constraint_checks = 0",
+}
+
+
+@pytest.mark.parametrize(
+    ("is_remembered", "said", "then"),
+    [(True, "+107, then 100, as of the ledger", 100), (False, "+7, then 0", 0)],
+)
+async def test_a_balance_below_zero_is_raised(
+    store: SqlStore, is_remembered: bool, said: str, then: int
+) -> None:
+    """The database refuses one, unless it was told not to, as for a dump that is read in."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(text(UNCHECKED[connection.dialect.name]))
+        connection.execute(
+            text("UPDATE character_wallet SET balance = -7 WHERE character_guid = 7")
+        )
+        if not is_remembered:
+            connection.execute(text("DELETE FROM inventory_ledger"))
+
+    with pytest.raises(StoreDataError):
+        await store.inspect(
+            lambda connection: connection.execute(text("UPDATE character_wallet SET balance = -7"))
+        )
+    await store.inspect(work)
+    found = await store.read_only(verify)
+    assert (MIRA, "balance") in {(each.character_guid, each.kind) for each in found.problems}
+    await spoil(store, "UPDATE character_session SET online = 0 WHERE character_guid = 7")
+    assert f"character 7: currency 1: {said}" in await fixed(store)
+    now = await store.read_only(lambda connection: holdings(connection, MIRA))
+    assert now.balances.get(1, 0) == then
+    findings = await store.read_only(verify)
+    assert "balance" not in findings.kinds
+    if is_remembered:
+        assert findings.passed, findings.problems

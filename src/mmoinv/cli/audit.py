@@ -73,9 +73,14 @@ def add_audit(commands: Commands) -> None:
     add_guid(trace, "ITEM_GUID", "the item's")
     trace.set_defaults(run=_run_trace)
     for command in (history, show, trace):
-        command.add_argument("--json", action="store_true", help="as JSON, on standard output")
-        add_database(command, DEFAULT_DATABASE)
-        add_verbose(command)
+        add_asking(command)
+
+
+def add_asking(command: argparse.ArgumentParser) -> None:
+    """What every command that asks a database takes."""
+    command.add_argument("--json", action="store_true", help="as JSON, on standard output")
+    add_database(command, DEFAULT_DATABASE)
+    add_verbose(command)
 
 
 def add_guid(command: argparse.ArgumentParser, name: str, whose: str) -> None:

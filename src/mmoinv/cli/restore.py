@@ -4,14 +4,8 @@ import argparse
 import asyncio
 import json
 
-from mmoinv.cli.arguments import (
-    DEFAULT_DATABASE,
-    Commands,
-    Formatter,
-    add_database,
-    add_verbose,
-)
-from mmoinv.cli.audit import add_guid, ask, guid, print_lines, seconds, store_of
+from mmoinv.cli.arguments import Commands, Formatter
+from mmoinv.cli.audit import add_asking, add_guid, ask, guid, print_lines, seconds, store_of
 
 
 def add_restore(commands: Commands) -> None:
@@ -56,9 +50,7 @@ def add_restore(commands: Commands) -> None:
         action="store_true",
         help="even if it is online: its world loses it, and what it has not saved yet",
     )
-    restore.add_argument("--json", action="store_true", help="as JSON, on standard output")
-    add_database(restore, DEFAULT_DATABASE)
-    add_verbose(restore)
+    add_asking(restore)
     restore.set_defaults(run=_run)
 
 

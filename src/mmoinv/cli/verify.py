@@ -5,14 +5,8 @@ import asyncio
 import json
 import sys
 
-from mmoinv.cli.arguments import (
-    DEFAULT_DATABASE,
-    Commands,
-    Formatter,
-    add_database,
-    add_verbose,
-)
-from mmoinv.cli.audit import NOTHING_CHANGED, ask, store_of
+from mmoinv.cli.arguments import Commands, Formatter
+from mmoinv.cli.audit import NOTHING_CHANGED, add_asking, ask, store_of
 
 
 def add_verify(commands: Commands) -> None:
@@ -38,9 +32,7 @@ def add_verify(commands: Commands) -> None:
         action="store_true",
         help="with --fix: also characters that are online, which their worlds lose",
     )
-    verify.add_argument("--json", action="store_true", help="as JSON, on standard output")
-    add_database(verify, DEFAULT_DATABASE)
-    add_verbose(verify)
+    add_asking(verify)
     verify.set_defaults(run=_run_verify)
 
 

@@ -113,7 +113,9 @@ def selects(look: Look) -> list[tuple[str, list[str]]]:
         (
             "balances",
             _each(
-                f"SELECT {', '.join(BALANCE_COLUMNS)} FROM character_wallet",
+                # Two's complement: all numbers are read as u64.
+                f"SELECT {', '.join(BALANCE_COLUMNS[:-1])}, CAST({BALANCE_COLUMNS[-1]} AS UNSIGNED)"
+                " FROM character_wallet",
                 is_in("character_guid", look.wallet_characters),
             ),
         ),
@@ -144,7 +146,7 @@ def seen(rows: dict[str, list[Any]]) -> Seen:
         OwnedItems(columns[0], items),
         # The columns' types hold nothing that a record cannot.
         NO_GUIDS,
-        Balances(balances[0], balances[1].astype(np.uint16), balances[2].astype(np.int64)),
+        Balances(balances[0], balances[1].astype(np.uint16), balances[2].view(np.int64)),
     )
 
 
