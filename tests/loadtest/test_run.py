@@ -125,7 +125,9 @@ def test_a_realm_that_is_killed_in_the_middle(kind, request, tmp_path):
     assert crash["acknowledged"] == crash["found"] > 100, output
     assert crash["doubled"] == 0
     assert 0 < crash["realm_ready_s"] < crash["first_answer_s"]
-    assert re.search(rf"{crash['found']} acknowledged, {crash['found']} found, 0 doubled", output)
+    count = f"{crash['found']:,} acknowledged, {crash['found']:,} found, 0 doubled"
+    *_, last, where = result.stdout.splitlines()
+    assert (last, where) == (count, f"The figures are in {figures}.")
     report = json.loads(figures.read_text())
     assert (report["lost"], report["doubled"]) == (0, 0), output
     assert report["targets"]["refused"]["value"] == 0, output

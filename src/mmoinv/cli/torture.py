@@ -146,6 +146,9 @@ def _run_torture(options: argparse.Namespace) -> int:
     if report.passed:
         print(f"survived {report.faults} faults: {counts}")
     else:
-        print(f"FAILED, {len(report.problems):,} problems: {counts}. See {report.folder}")
+        print(
+            f"FAILED, {len(report.problems):,} problems after {report.faults} faults: {counts}. "
+            f"See {report.folder}"
+        )
         print(f"again: {_again(settings, report.folder)}")
     return 0 if report.passed else 1

@@ -300,10 +300,10 @@ def show(console: Console, run: RunFigures, report: dict[str, Any]) -> None:
             "characters were read back and are what the worlds hold: none lost, none doubled.",
             highlight=False,
         )
-    if run.crash is not None:
-        _show_crash(console, run.crash)
     verdict = "[bold green]passed[/]" if report["passed"] else "[bold red]FAILED[/]"
     console.print(f"\nThe run {verdict}.", highlight=False)
+    if run.crash is not None:
+        _show_crash(console, run.crash)
 
 
 def _show_crash(console: Console, crash: CrashFigures) -> None:
@@ -324,8 +324,7 @@ def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
     """What to try next, as this user would have to type it."""
     called = sys.argv[0]
     name = called if Path(called).name == "mmoinv" and not shutil.which("mmoinv") else "mmoinv"
-    console.print("\n[dim]What to try next:[/]")
-    for arguments, what in (
+    steps = (
         (
             "loadtest --players 1000 --duration 30",
             "ten times the players; the targets are made for 100",
@@ -333,10 +332,13 @@ def show_next_steps(console: Console, settings: LoadTestSettings) -> None:
         ("loadtest --saves-per-s 5", "ten times the saves"),
         ("world add world-1 --database sqlite:///realm.db", "let a world in, then"),
         ("realm --database sqlite:///realm.db", "run a realm for it"),
-    ):
-        console.print(
-            f"  [bold]{name} {arguments}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True
-        )
+    )
+    if settings.crash_at_s is None:  # Else the count of what was acknowledged has the last word.
+        console.print("\n[dim]What to try next:[/]")
+        for arguments, what in steps:
+            console.print(
+                f"  [bold]{name} {arguments}[/]  [dim]{what}[/]", highlight=False, soft_wrap=True
+            )
     if settings.json_path:
         console.print(
             f"[dim]The figures are in {settings.json_path}.[/]", highlight=False, soft_wrap=True
