@@ -9,6 +9,7 @@ import logging
 import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,7 @@ class TortureReport:
     folder: Path | None = None
     begun: int = 0
     at_standstill: int = 0
+    duration_s: float = 0.0
     recovery_ms: list[float] = field(default_factory=list)
 
     @property
@@ -139,6 +141,8 @@ class TortureReport:
             "doubled": self.findings.doubled,
             "half_applied": self.findings.half_applied,
             "seed": self.settings.seed,
+            "database": self.settings.kind,
+            "duration_s": round(self.duration_s, 1),
             "passed": self.passed,
             "kinds": self.done,
             "begun": self.begun,
@@ -204,6 +208,7 @@ async def _run(
             f"world-{number}": await add_world(store, f"world-{number}")
             for number in range(1, settings.worlds + 1)
         }
+    start_s = time.monotonic()
     realm = RealmProcess(database, free_port(), folder)
     worlds = _worlds(settings, realm, folder, secrets)
     attack = Attack(realm, worlds, DatabaseFaults(database, realm, server))
@@ -228,6 +233,7 @@ async def _run(
         problems,
         begun=len(attack.begun),
         at_standstill=attack.at_standstill,
+        duration_s=time.monotonic() - start_s,
         recovery_ms=attack.recovery_ms,
     )
     if report.passed:
