@@ -250,6 +250,27 @@ def test_what_a_killed_world_had_sent_is_sent_again(tmp_path: Path) -> None:
     assert "survived 2 faults" in result.stdout
 
 
+def test_faults_wait_for_a_shard_at_work_and_count_only_with_effect(tmp_path: Path) -> None:
+    faults = [
+        Fault(FaultKind.KILL_REALM, 1.0, 1.5, "realm"),
+        # Without waiting there were no link to be cut, and nobody to write to the disk.
+        Fault(FaultKind.CUT, 1.1, 0.0, "world-1"),
+        Fault(FaultKind.FULL_DISK, 1.2, 0.5, "sqlite"),
+        # SQLite knows none.
+        Fault(FaultKind.DEADLOCK, 1.3, 0.0, "sqlite", {"character": 0}),
+    ]
+    (tmp_path / "faults.json").write_text(schedule_to_json(faults))
+    result = torture(
+        *("--replay", str(tmp_path / "faults.json"), "--json", str(tmp_path / "result.json"))
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "result.json").read_text())
+    assert report["kinds"] == {"kill-realm": 1, "cut": 1, "full-disk": 1}
+    assert (report["faults"], report["begun"], report["without_effect"]) == (3, 4, 1)
+    assert report["at_standstill"] == 0
+    assert "1 of 4 faults had no effect" in result.stdout
+
+
 @pytest.mark.parametrize(
     "settings",
     [
