@@ -36,7 +36,7 @@ def add_torture(commands: Commands) -> None:
         epilog=(
             "examples:\n"
             "  mmoinv torture\n"
-            "      50 faults on an SQLite file of its own, about half a minute\n"
+            "      50 faults on an SQLite file of its own, about two minutes\n"
             "  mmoinv torture --faults 500 --seed 7 --json torture.json\n"
             "  mmoinv torture --database mariadb\n"
             "      on a server of the run's own, which is killed as well; or postgresql\n"
@@ -54,7 +54,11 @@ def add_torture(commands: Commands) -> None:
         help="a URL; or postgresql or mariadb for a server of its own (default: an SQLite file)",
     )
     command.add_argument(
-        "--faults", type=int, default=50, metavar="N", help="how many (default: %(default)s)"
+        "--faults",
+        type=int,
+        default=50,
+        metavar="N",
+        help="how many that have effect (default: %(default)s)",
     )
     command.add_argument(
         "--seed", type=int, default=1, metavar="S", help="of the schedule (default: %(default)s)"
@@ -67,7 +71,8 @@ def add_torture(commands: Commands) -> None:
         type=float,
         default=0.5,
         metavar="S",
-        help="seconds between two faults, on average (default: %(default)s)",
+        help="seconds between two faults, on average; more if worlds have not been answered since"
+        " the last one (default: %(default)s)",
     )
     command.add_argument(
         "--replay",
