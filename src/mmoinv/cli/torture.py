@@ -124,8 +124,9 @@ def _run_torture(options: argparse.Namespace) -> int:
     started_s = time.monotonic()
 
     def tell(number: int, fault: Any) -> None:
-        line = f"{time.monotonic() - started_s:6.1f} s  {number:>4} of {settings.faults}"
-        print(f"{line}  {fault.kind} {fault.target}", flush=True)
+        elapsed_s = time.monotonic() - started_s
+        of = max(number, settings.faults)  # One without effect is made up for.
+        print(f"{elapsed_s:6.1f} s  {number:>4} of {of}  {fault.kind} {fault.target}", flush=True)
 
     report = asyncio.run(run_torture(settings, tell))
     if options.json:
