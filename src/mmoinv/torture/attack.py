@@ -15,8 +15,8 @@ from mmoinv.torture.clock import set_clock
 from mmoinv.torture.database_faults import DatabaseFaults
 from mmoinv.torture.proxied import Direction
 from mmoinv.torture.realm import RealmProcess
-from mmoinv.torture.schedule import DATABASE_FAULTS, REALM, REALM_FAULTS, Fault, FaultKind
-from mmoinv.torture.waiting import until
+from mmoinv.torture.schedule import DATABASE_FAULTS, KILLS, REALM, REALM_FAULTS, Fault, FaultKind
+from mmoinv.torture.waiting import LOOK_EVERY_S, until
 from mmoinv.torture.worlds import TortureWorld
 
 LONGEST_HANG_S = 6.0
@@ -24,7 +24,8 @@ FIGHT_S = 14.0
 """Longer than a realm waits for a world to let a character go, and than locks are held; shorter
 than a link may be silent."""
 STANDSTILL_S = 8.0
-"""How long a fault waits for the worlds to be at work again; then it is done all the same."""
+"""How long a fault waits for the worlds to be at work again once the one before it is over; then it
+is done all the same."""
 READY_WITHIN_S = 15.0
 """How long a fault waits for what it needs; then it is left out."""
 HIT_WITHIN_S = 5.0
@@ -41,6 +42,8 @@ OF_LINKS = (
         FaultKind.CLOCK_JUMP,
     }
 )
+TAKES_AIM = KILLS | DATABASE_FAULTS | {FaultKind.FIGHT}
+"""They wait for something before they take hold, and say when they do."""
 WANT_WORK = frozenset({FaultKind.FULL_DISK, FaultKind.RESTART_REALM_IN_GROUP})
 """Without operations on their way they would change nothing."""
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
@@ -69,9 +72,12 @@ class Attack:
         self._hangs = {name: asyncio.Lock() for name in worlds}
         """Who lets a world's link hang; a second one would end it too soon."""
         self._running: set[asyncio.Task[None]] = set()
+        self._has_failed = False
         self._underway = 0
+        self._aiming: Fault | None = None
+        """The last one, as long as it has not taken hold."""
         self._struck_s = 0.0
-        """When a fault took hold last: who is answered later has recovered."""
+        """When a fault took hold last, or was over: who is answered later has recovered."""
 
     async def run(
         self, faults: Iterable[Fault], wanted: int, tell: Callable[[Fault], object]
@@ -85,11 +91,12 @@ class Attack:
                 break
             await asyncio.sleep(max(0.0, start_s + fault.at_s - time.monotonic()))
             waiting_s = time.monotonic()
-            is_at_work = await until(partial(self._is_ready, fault), STANDSTILL_S)
+            is_at_work = await self._await_work(fault)
             start_s += time.monotonic() - waiting_s
             if self._is_dead:
                 break
             self._underway += 1
+            self._aiming = fault
             self.begun.append(fault)
             self._begin(self._do(fault, is_at_work), fault.kind)
             tell(fault)
@@ -108,13 +115,25 @@ class Attack:
 
     @property
     def _is_dead(self) -> bool:
-        """Whether somebody has died whom nobody has killed: there is nothing more to be learnt."""
-        return bool(self._realm.problems) or any(each.problems for each in self._everybody)
+        """Whether somebody has died whom nobody has killed, or does not come again: there is
+        nothing more to be learnt."""
+        died = bool(self._realm.problems) or any(each.problems for each in self._everybody)
+        return died or self._has_failed
+
+    async def _await_work(self, fault: Fault) -> bool:
+        """False if it is a standstill."""
+        waiting_s = time.monotonic()
+        while not self._is_ready(fault):
+            standing_s = time.monotonic() - max(waiting_s, self._struck_s)
+            if self._aiming is None and standing_s > STANDSTILL_S:
+                return False
+            await asyncio.sleep(LOOK_EVERY_S)
+        return True
 
     def _is_ready(self, fault: Fault) -> bool:
         """Whether those that a fault is for have been answered since the last one took hold."""
-        if self._is_dead:
-            return True
+        if self._is_dead or self._aiming is not None:
+            return self._is_dead
         if fault.kind in WANT_WORK and not any(each.state.pending for each in self._everybody):
             return False
         # What it has sent is the worse the longer it is without an answer.
@@ -128,7 +147,10 @@ class Attack:
     def _is_answered(self, world: TortureWorld) -> bool:
         return world.state.last_answered_s > self._struck_s
 
-    def _struck(self) -> None:
+    def _struck(self, fault: Fault) -> None:
+        """It has taken hold, or is over."""
+        if self._aiming is fault:
+            self._aiming = None
         self._struck_s = time.monotonic()
 
     @property
@@ -142,24 +164,30 @@ class Attack:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         # One that failed stays, and is raised in the end.
-        if not task.cancelled() and task.exception() is None:
+        if task.cancelled() or task.exception() is not None:
+            self._has_failed = True
+        else:
             self._running.discard(task)
 
     async def _do(self, fault: Fault, is_at_work: bool) -> None:
-        self._struck()
+        if fault.kind not in TAKES_AIM:
+            self._struck(fault)
         self.at_standstill += not is_at_work
         try:
             if await self._is_done(fault) and is_at_work:
                 self.done[fault.kind] += 1
         finally:
             self._underway -= 1
+            if fault.kind in TAKES_AIM:
+                self._struck(fault)
 
     async def _is_done(self, fault: Fault) -> bool:
         """Do it; False if there was nothing to be done."""
+        struck = partial(self._struck, fault)
         match fault.kind:
             case FaultKind.KILL_REALM:
                 async with self._realm_lock:
-                    await self._restart(fault.duration_s)
+                    await self._restart(fault, fault.duration_s)
                 return True
             case FaultKind.RESTART_REALM_IN_GROUP:
                 return await self._restart_in_group(fault)
@@ -171,21 +199,21 @@ class Attack:
                 return True
             case FaultKind.KILL_DATABASE:
                 async with self._database_lock:
-                    return await self._database.kill(fault.duration_s, self._struck)
+                    return await self._database.kill(fault.duration_s, struck)
             case FaultKind.FULL_DISK:
                 async with self._realm_lock, self._database_lock:
-                    return await self._database.fill_disk(fault.duration_s, self._struck)
+                    return await self._database.fill_disk(fault.duration_s, struck)
             case FaultKind.LOCK_TIMEOUT:
                 async with self._database_lock:
                     guid = self._somebody(fault)
-                    return await self._database.hold_locks(guid, fault.duration_s, self._struck)
+                    return await self._database.hold_locks(guid, fault.duration_s, struck)
             case FaultKind.DEADLOCK:
                 async with self._realm_lock, self._database_lock:
                     return await self._deadlock(fault)
             case FaultKind.KILL_WORLD:
                 world = self._worlds[fault.target]
                 await world.die()
-                self._struck()
+                struck()
                 await asyncio.sleep(fault.duration_s)
                 await world.start()
                 return True
@@ -203,10 +231,10 @@ class Attack:
 
     # The realm
 
-    async def _restart(self, after_s: float) -> None:
+    async def _restart(self, fault: Fault, after_s: float) -> None:
         killed_s = time.monotonic()
         await self._realm.send(signal.SIGKILL)
-        self._struck()
+        self._struck(fault)
         await asyncio.sleep(after_s)
         await self._realm.start()
         self._begin(self._measure_recovery(killed_s), "recovery")
@@ -230,10 +258,10 @@ class Attack:
             if not await until(lambda: self._acknowledged() >= enough, READY_WITHIN_S):
                 return False
             await self._realm.send(signal.SIGSTOP)
-            self._struck()
+            self._struck(fault)
             stopped_s = float(fault.parameters["stopped_s"])
             await asyncio.sleep(stopped_s)
-            await self._restart(max(0.0, fault.duration_s - stopped_s))
+            await self._restart(fault, max(0.0, fault.duration_s - stopped_s))
         return True
 
     def _acknowledged(self) -> int:
@@ -276,6 +304,7 @@ class Attack:
             ):
                 return False
             world.proxy.hang(FIGHT_S)
+            self._struck(fault)
             stale = world.insist([guid])
             rival.want(guid)
             try:
