@@ -42,8 +42,9 @@ OF_LINKS = (
         FaultKind.CLOCK_JUMP,
     }
 )
-TAKES_AIM = KILLS | DATABASE_FAULTS | {FaultKind.FIGHT}
-"""They wait for something before they take hold, and say when they do."""
+OUTAGES = KILLS | DATABASE_FAULTS | {FaultKind.FIGHT}
+"""They may wait for something before they take hold, say when they do, and nothing need be answered
+until they are over."""
 WANT_WORK = frozenset({FaultKind.FULL_DISK, FaultKind.RESTART_REALM_IN_GROUP})
 """Without operations on their way they would change nothing."""
 DIRECTIONS = {"to the realm": Direction.TO_REALM, "to the world": Direction.TO_WORLD}
@@ -74,6 +75,8 @@ class Attack:
         self._running: set[asyncio.Task[None]] = set()
         self._has_failed = False
         self._underway = 0
+        self._outages = 0
+        """How many are underway."""
         self._aiming: Fault | None = None
         """The last one, as long as it has not taken hold."""
         self._struck_s = 0.0
@@ -125,7 +128,7 @@ class Attack:
         waiting_s = time.monotonic()
         while not self._is_ready(fault):
             standing_s = time.monotonic() - max(waiting_s, self._struck_s)
-            if self._aiming is None and standing_s > STANDSTILL_S:
+            if not self._outages and standing_s > STANDSTILL_S:
                 return False
             await asyncio.sleep(LOOK_EVERY_S)
         return True
@@ -170,15 +173,18 @@ class Attack:
             self._running.discard(task)
 
     async def _do(self, fault: Fault, is_at_work: bool) -> None:
-        if fault.kind not in TAKES_AIM:
+        is_outage = fault.kind in OUTAGES
+        if not is_outage:
             self._struck(fault)
+        self._outages += is_outage
         self.at_standstill += not is_at_work
         try:
             if await self._is_done(fault) and is_at_work:
                 self.done[fault.kind] += 1
         finally:
             self._underway -= 1
-            if fault.kind in TAKES_AIM:
+            self._outages -= is_outage
+            if is_outage:
                 self._struck(fault)
 
     async def _is_done(self, fault: Fault) -> bool:
