@@ -38,7 +38,7 @@ from mmoinv.torture.schedule import (
     schedule,
     schedule_to_json,
 )
-from mmoinv.torture.servers import OWN_SERVERS, DatabaseServer
+from mmoinv.torture.servers import OWN_SERVERS, OwnServer
 from mmoinv.torture.servers.process import free_port
 from mmoinv.torture.waiting import until
 from mmoinv.torture.worlds import TortureWorld
@@ -175,20 +175,18 @@ async def run_torture(
         spacing_s=settings.spacing_s,
         without=settings.left_out,
     )
+    server = await asyncio.to_thread(OWN_SERVERS[settings.kind]) if settings.own_server else None
     folder = Path(tempfile.mkdtemp(prefix="mmoinv-torture-"))
     (folder / "schedule.json").write_text(schedule_to_json(faults))
     try:
-        if not settings.own_server:
-            return await _run(settings, faults, folder, settings.database, None, tell)
-        server = await asyncio.to_thread(OWN_SERVERS[settings.kind])
-        try:
-            database = server.new_database(tcp=True)
-            return await _run(settings, faults, folder, database, server, tell)
-        finally:
-            await asyncio.to_thread(server.close)
+        database = server.new_database(tcp=True) if server else settings.database
+        return await _run(settings, faults, folder, database, server, tell)
     except asyncio.CancelledError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    finally:
+        if server is not None:
+            await asyncio.to_thread(server.close)
 
 
 async def _run(
@@ -196,7 +194,7 @@ async def _run(
     faults: list[Fault],
     folder: Path,
     database: str,
-    server: DatabaseServer | None,
+    server: OwnServer | None,
     tell: Callable[[int, Fault], object],
 ) -> TortureReport:
     database = database if "://" in database else f"sqlite:///{folder / 'realm.db'}"
@@ -243,6 +241,8 @@ async def _run(
                 await store.clear_characters(guids[0], guids[-1])
     else:
         report.folder = folder
+        if server is not None:
+            shutil.copy(server.log, folder / "server.log")
         (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1))
     return report
 

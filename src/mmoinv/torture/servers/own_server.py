@@ -5,6 +5,7 @@ Knows its process, folder and port; what is to be run, and how one asks, its dat
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from mmoinv.torture.servers.database_server import DatabaseServer
@@ -76,6 +77,11 @@ class OwnServer(DatabaseServer):
         limit = "unlimited" if size is None else str(size)
         for pid in (self.pid, *descendants(self.pid)) if self.running else ():
             self._folder.limit(pid, f"--fsize={limit}:")
+
+    @property
+    def log(self) -> Path:
+        """What it has said since its first start; gone with its folder."""
+        return self._process.log
 
     def log_tail(self) -> str:
         """The end of its log, to be shown."""
