@@ -15,7 +15,7 @@ from mmoinv.torture.clock import set_clock
 from mmoinv.torture.database_faults import DatabaseFaults
 from mmoinv.torture.proxied import Direction
 from mmoinv.torture.realm import RealmProcess
-from mmoinv.torture.schedule import DATABASE_FAULTS, KILLS, REALM, REALM_FAULTS, Fault, FaultKind
+from mmoinv.torture.schedule import DATABASE_FAULTS, KILLS, REALM, Fault, FaultKind
 from mmoinv.torture.waiting import LOOK_EVERY_S, until
 from mmoinv.torture.worlds import TortureWorld
 
@@ -33,15 +33,7 @@ HIT_WITHIN_S = 5.0
 ALL_OVER_WITHIN_S = 120.0
 BUSY_OPERATIONS = 20
 """So many answers make a realm a busy one."""
-OF_LINKS = (
-    frozenset(FaultKind)
-    - REALM_FAULTS
-    - DATABASE_FAULTS
-    - {
-        FaultKind.KILL_WORLD,
-        FaultKind.CLOCK_JUMP,
-    }
-)
+OF_LINKS = frozenset(FaultKind) - KILLS - DATABASE_FAULTS - {FaultKind.CLOCK_JUMP}
 OUTAGES = KILLS | DATABASE_FAULTS | {FaultKind.FIGHT}
 """They may wait for something before they take hold, say when they do, and nothing need be answered
 until they are over."""
