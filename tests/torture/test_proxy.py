@@ -213,6 +213,17 @@ async def test_a_cut_of_a_connection_without_traffic_does_not_count():
         assert not bench.proxy.counts
 
 
+async def test_half_close_towards_one_that_has_just_gone():
+    async with Bench() as bench:
+        with socket.create_connection((bench.proxy.host, bench.proxy.port)) as world:
+            realm = await bench.accepted.get()
+            await until(lambda: bench.proxy.connections)
+            world.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # The proxy has had no turn of the loop to see that.
+        assert bench.proxy.half_close(Direction.TO_WORLD) == 1
+        assert await realm.rest() == (b"", "reset")
+
+
 @pytest.mark.parametrize("direction", list(Direction))
 async def test_half_close(direction):
     async with Bench() as bench:

@@ -151,7 +151,9 @@ class Flow:
         if not self.ended:
             self.ended = True
             if self._writer.can_write_eof() and not self._writer.transport.is_closing():
-                self._writer.write_eof()
+                # It may have gone with an RST that was not read yet.
+                with contextlib.suppress(OSError):
+                    self._writer.write_eof()
 
     async def _write(self, data: bytes) -> None:
         while data:

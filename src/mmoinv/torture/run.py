@@ -184,6 +184,9 @@ async def run_torture(
     except asyncio.CancelledError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    except Exception as error:
+        error.add_note(f"What there is of the torture run is in {folder}")
+        raise
     finally:
         if server is not None:
             await asyncio.to_thread(server.close)
