@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mmoinv.commits import CurrencyDelta
-from mmoinv.errors import JoinError, LinkBusyError, LinkError, MmoinvError, OperationRefusedError
+from mmoinv.errors import JoinError, LinkBusyError, LinkError, OperationRefusedError
 from mmoinv.records import InventoryItemData, batch_of, empty_batch, slots_of
 from mmoinv.repository import CharacterChanges, OperationHandle
 from mmoinv.torture.journal import Amount, Answer, Change, Journal, Sent
@@ -54,11 +54,6 @@ class Deeds:
         self._mailbox = mailbox
         self._random = random.Random(seed)
         self._busy: Counter[int] = Counter()
-        self._answers: set[asyncio.Task[None]] = set()
-
-    async def answered(self) -> None:
-        """Until every answer that has come is in the journal."""
-        await asyncio.gather(*self._answers, return_exceptions=True)
 
     def insist(self, guids: Sequence[int]) -> OperationHandle:
         """Commit something of all these characters there and then, behind what is underway of
@@ -222,26 +217,24 @@ class Deeds:
                 money_created or {},
             )
         )
-        self._busy.update(list(versions))
-        task = asyncio.create_task(self._answered(handle, list(versions)))
-        self._answers.add(task)
-        task.add_done_callback(self._answers.discard)
+        self._busy.update(handle.character_guids)
+        handle.add_done_callback(self._ended)
         return handle
 
-    async def _answered(self, handle: OperationHandle, guids: Sequence[int]) -> None:
-        try:
-            outcome = await handle
-        except OperationRefusedError as error:
-            self._journal.write(Answer(handle.operation_id, error.status))
-        except MmoinvError as error:
-            log.debug("%s: %s", self._name, error)
-        else:
+    def _ended(self, handle: OperationHandle) -> None:
+        # Called as the character's version rises: nobody finds one without the other.
+        self._busy.subtract(handle.character_guids)
+        error = handle.exception
+        if error is None:
+            outcome = handle.result
             self._journal.write(Answer(handle.operation_id, outcome.status, outcome.versions))
             self.acknowledged += 1
             if self.on_acknowledged is not None:
                 self.on_acknowledged()
-        finally:
-            self._busy.subtract(guids)
+        elif isinstance(error, OperationRefusedError):
+            self._journal.write(Answer(handle.operation_id, error.status))
+        else:
+            log.debug("%s: %s", self._name, error)
 
 
 def _changes(

@@ -200,8 +200,6 @@ class World:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         answered = await self._connector.flush(timeout_s)
-        if self._deeds is not None:
-            await self._deeds.answered()
         await self._connector.close(timeout_s=5)
         self._journal.close()
         tell(finished=answered)
