@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_a_short_rehearsal(
         assert server.execute("SHOW DATABASES") == before
 
 
+@pytest.fixture
+def kept_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the folders of rehearsals that failed stay, as long as the test lasts."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("kept_folders")
 async def test_an_old_path_that_loses_an_item_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not as it is planted, but at a place that nobody knows of."""
     saves = 0
@@ -96,6 +105,7 @@ async def test_an_old_path_that_loses_an_item_is_found_out(monkeypatch: pytest.M
     assert len(owned) == 12
 
 
+@pytest.mark.usefixtures("kept_folders")
 async def test_a_comparison_that_sees_nothing_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

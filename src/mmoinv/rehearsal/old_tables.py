@@ -24,6 +24,8 @@ class OldTables(ABC):
 
     fields: tuple[str, ...] = ()
     """The fields of a record that are kept."""
+    writers = 4
+    """Inventories that are loaded or saved at a time."""
 
     def __init__(self, is_signed: bool) -> None:
         self._is_signed = is_signed
@@ -89,6 +91,8 @@ class AzerothcoreItems(OldTables):
     bits, which are the game's own."""
 
     fields = tuple(name for name in INVENTORY_ITEM.names or () if name != "contained")
+    # Whoever saves may take rows of others: side by side they would wait for each other.
+    writers = 1
 
     def load(self, connection: Connection, character_guid: int) -> Batch:
         rows = connection.execute(_LOAD_PLACES, {"guid": character_guid}).all()

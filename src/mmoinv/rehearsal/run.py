@@ -66,16 +66,16 @@ async def run_rehearsal(
         try:
             run = await _on_one(settings, what, folder, audience)
         except ServerMissingError as error:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             if settings.databases:
                 raise
             report.left_out.append(str(error))
             continue
         except BaseException:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         if run.passed:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         else:
             run.folder = folder
             (folder / "report.json").write_text(json.dumps(run.as_json(), indent=1) + "\n")

@@ -125,7 +125,8 @@ class RehearsalWorld:
                 reconnect_longest_s=0.2,
             )
         )
-        legacy = WholeInventories(parts.old_path.load, parts.old_path.save)
+        old_path = parts.old_path
+        legacy = WholeInventories(old_path.load, old_path.save, threads=old_path.tables.writers)
         stack.callback(legacy.close)
         self.moving = await stack.enter_async_context(
             MigratingRepository(
