@@ -405,7 +405,7 @@ def test_items_that_are_at_somebody_else_there(world):
     one.give(ONE, OTHER, 1)
     one.settle()
     assert one.stored(Side.NEW, ONE) == [1]
-    # The taker goes on first: not while it plays, since the game knows the item by its name.
+    # The taker wants to go on first, and cannot: the side that decides knows the item by its name.
     one.want(PRIMARY, OTHER)
     one.settle(10)
     assert one.mode(OTHER) is SHADOW
@@ -413,10 +413,11 @@ def test_items_that_are_at_somebody_else_there(world):
     one.settle()
     leaving.result()
     one.join(OTHER)
-    assert one.mode(OTHER) is PRIMARY
-    assert one.stored(Side.NEW, OTHER) == [1]
+    assert one.mode(OTHER) is SHADOW
+    assert one.stored(Side.LEGACY, OTHER) == [1]
     one.want(PRIMARY)
-    one.settle()
+    one.settle(20)
+    assert (one.mode(ONE), one.mode(OTHER)) == (PRIMARY, PRIMARY)
     for side in Side:
         assert (one.stored(side, ONE), one.stored(side, OTHER)) == ([], [1])
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmoinv.errors import ConfigurationError, LinkError
-from mmoinv.migration.names import Names, checked_fields, completed, is_level, renamed
+from mmoinv.migration.names import Names, checked_fields, completed, is_level
 from mmoinv.records import InventoryItemData, batch_of, empty_batch
 
 
@@ -64,11 +64,6 @@ def test_names_are_never_given_twice(here, there):
     blank = found.copy()
     blank["item_guid"] = items["item_guid"]
     assert blank.tobytes() == items.tobytes()
-
-
-def test_renamed():
-    items = batch_of(item(1, 5, 11), item(2, 5, 12))
-    assert renamed(items, batch_of(item(7, 5, 12)), mint())["item_guid"].tolist() == [1000, 12]
 
 
 def test_level():

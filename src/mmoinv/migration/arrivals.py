@@ -24,7 +24,7 @@ from mmoinv.migration.flips import Flips
 from mmoinv.migration.follower import Follower
 from mmoinv.migration.modes import MigrationMode, Side, followed_mode
 from mmoinv.migration.move import Held, Move, Way, reason_of
-from mmoinv.migration.names import completed, renamed
+from mmoinv.migration.names import completed
 from mmoinv.records import Batch
 
 log = logging.getLogger("mmoinv.migration")
@@ -105,7 +105,7 @@ class Arrivals:
             move.tell(move.witness.flipped, guid, entry.mode, mode)
         self._begin(character, entry, there, other)
         if wanted.decider is not mode.decider:
-            await self._change_sides(character, there)
+            await self._change_sides(character)
         with move.lock:
             # The rules may have changed meanwhile.
             self._flips.want(character, self._wanted(guid))
@@ -211,25 +211,12 @@ class Arrivals:
             if not is_in:
                 self._absent[character.guid] = _Absent(character)
 
-    async def _change_sides(self, character: Character, there: Held | None) -> None:
+    async def _change_sides(self, character: Character) -> None:
         """By the rules the other side is to decide: before anybody has seen the character."""
-        flips, side = self._flips, character.follower
         with self._move.lock:
             character.is_moving = True
         try:
-            reason = await flips.settle(character)
-            with self._move.lock:
-                followed = self._followers[side].get(character.guid)
-                is_duplicate = followed is not None and followed.is_duplicate
-            if reason and is_duplicate and character.mode.decider is not side:
-                # Items of it are at somebody else's there, who has not joined since: nobody has
-                # seen these under their names yet, so they can have others.
-                known = there.items if there is not None else character.items[:0]
-                with self._move.lock:
-                    items = renamed(character.items, known, self._move.names)
-                    character.items = _read_only(items)
-                    self._followers[side].make_up(character.guid)
-                await flips.settle(character)
+            await self._flips.settle(character)
         finally:
             with self._move.lock:
                 character.is_moving = False

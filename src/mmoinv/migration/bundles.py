@@ -88,8 +88,6 @@ class Followed:
     """A comparison found something else than was decided, and none found it level since."""
     is_unequal: bool = False
     """It was written whole, and still the side has something else."""
-    is_duplicate: bool = False
-    """The last write was refused because an item of it is at somebody else's there."""
     bundle: Bundle | None = None
     job: Job | None = None
     is_asked_queued: bool = False

@@ -198,7 +198,6 @@ class Follower(Owed):
             return
         if job.bundle.parts[one.guid] is WHOLE:
             one.is_unequal = not is_level
-            one.is_duplicate = False
             was_behind, one.is_behind = one.is_behind or one.is_diverged, False
             one.is_diverged = not is_level
             self._move.mark(one.character, False)
@@ -238,7 +237,6 @@ class Follower(Owed):
             is_duplicate = isinstance(error, DuplicateItemGuidError)
             is_lost = self._way.has_joins and isinstance(error, JoinError | StaleSessionError)
             for one in job.followed:
-                one.is_duplicate = is_duplicate
                 if one.bundle is not None:
                     one.bundle.is_cleared_first = is_duplicate and not job.bundle.is_cleared_first
                 if one.character is not None and (is_lost or one.character.is_lost):

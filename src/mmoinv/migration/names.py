@@ -67,13 +67,6 @@ def named(items: Batch, mint: Mint) -> Batch:
     return items
 
 
-def renamed(items: Batch, known: Batch, mint: Mint) -> Batch:
-    """A copy in which every item that ``known`` has not under its guid was given a new one."""
-    result = items.copy()
-    result[GUID][~np.isin(result[GUID], known[GUID])] = 0
-    return named(result, mint)
-
-
 def _partners(items: Batch, known: Batch) -> npt.NDArray[np.int64]:
     """For each item the index of the known record that it goes with, -1 for none; none twice."""
     partners = np.full(len(items), -1, np.int64)

@@ -79,7 +79,7 @@ class Owed(ABC):
         else:
             followed.character = character
             followed.is_joined, followed.is_behind = is_joined, is_behind
-            followed.is_unequal = followed.is_duplicate = False
+            followed.is_unequal = False
         if is_behind:
             self._move.mark(character, True)
             if is_joined:
