@@ -124,6 +124,7 @@ class Trade:
         self._place = place
         self._is_open_there = True
         """Whether the realm has not said that it is over, for all that is known."""
+        self._is_unsettled = False
         self._end = TradeEnd.LINK_LOST, TradeEnd.LINK_LOST.sentence
         self._has_news = False
 
@@ -237,7 +238,7 @@ class Trade:
 
     def unsettled(self) -> None:
         """The realm could not say what has become of it; it is asked again."""
-        self._is_open_there = False
+        self._is_unsettled = True
 
     def link_lost(self) -> None:
         """The realm has dropped it, unless it has both halves."""
@@ -248,7 +249,9 @@ class Trade:
         if error is None:
             self._finish(TradeState.COMMITTED, handle.result)
         elif isinstance(error, TradeCancelledError):
-            if not self._is_open_there:
+            if self._is_unsettled or not self._is_open_there:
+                # It may be open there still, and then the other side would wait for this one.
+                self._withdraw(TradeEnd.CANCELLED, "")
                 self._finish(TradeState.OVER)
                 return
             with self._place.lock:
