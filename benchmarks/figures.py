@@ -18,6 +18,7 @@ OURS = "ours"
 TOLERANCE = 0.1
 """By so much a ratio differs between runs without a change of the code."""
 UNITS = {
+    "_percent": "%",
     "_ms": "ms",
     "_us": "us",
     "_ns": "ns",
