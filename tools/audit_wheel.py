@@ -32,6 +32,7 @@ SOURCES = (".pyx", ".pxd", ".c", ".h")
 TYPES_AND_DATA = (".pyi", ".sql", ".csv", ".toml", "py.typed")
 TESTS = (
     "tests/conftest.py",
+    "tests/certificates.py",
     "tests/codec",
     "tests/test_records.py",
     "tests/servers",

@@ -131,3 +131,14 @@ def test_an_old_wheel_beside_the_new_sdist_is_no_sdist(tmp_path):
     wheel(tmp_path)
     with pytest.raises(audit_wheel.AuditError, match="0 sdists and 1 wheels"):
         audit_wheel.find(tmp_path)
+
+
+def test_the_trial_takes_along_what_conftest_imports():
+    tests = Path(__file__).parents[1]
+    imported = {
+        line.split()[1].partition(".")[0]
+        for line in (tests / "conftest.py").read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    }
+    ours = {path.name for path in tests.iterdir() if path.name.partition(".")[0] in imported}
+    assert {f"tests/{name}" for name in ours} <= set(audit_wheel.TESTS)
