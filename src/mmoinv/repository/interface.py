@@ -111,8 +111,9 @@ class InventoryRepository(ABC):
     ) -> OperationHandle:
         """Commit change sets of several characters as one operation, beside any transaction.
 
-        ``reason`` (u8) is the game's own number for why, for the history of changes; 253 to 255
-        are those of `mmoinv migrate import`, `verify --fix` and `restore`. With ``conserve`` it
+        ``reason`` (u8) is the game's own number for why, for the history of changes; 252 to 255
+        are those of a following side that `mmoinv.migration` writes whole, `mmoinv migrate import`,
+        `verify --fix` and `restore`. With ``conserve`` it
         is refused (`NotConservedError`) unless over all its characters the stacks of each entry
         and the money of each currency stay the same: nothing comes into being in a trade.
         No character twice. If it raises, nothing was taken.

@@ -126,7 +126,7 @@ class Trades:
             trade.receive_cancel(cancel.reason, cancel.message)
 
     def note_answer(self, event: OperationAnswered) -> None:
-        """Before the answer to a half is taken: without an outcome the realm knows the trade no
+        """Before the answer to a half is taken: without an outcome the realm may know the trade no
         longer."""
         trade = self._trades.get(event.operation_id)
         is_known = event.status in CommitStatus.__members__.values()
