@@ -12,6 +12,7 @@ threads have nothing in common but what they were given. What is read twice, fir
 and then to write, is read from a copy of our own where another thread could change it.
 """
 
+import os
 import sys
 
 cimport cython
@@ -28,7 +29,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
@@ -177,6 +178,7 @@ cdef cnp.dtype CURRENCY = _commits.CURRENCY
 cdef cnp.dtype FRAME = _commits.FRAME
 cdef cnp.dtype STATUS = cnp.PyArray_DescrFromType(cnp.NPY_UINT8)
 cdef cnp.dtype VERSION = cnp.PyArray_DescrFromType(cnp.NPY_UINT64)
+cdef cnp.dtype INDEX = cnp.PyArray_DescrFromType(cnp.NPY_INT64)
 cdef cnp.dtype NATIVE32 = _records.NATIVE32.dtype
 cdef cnp.dtype NATIVE40 = _records.NATIVE40.dtype
 cdef cnp.dtype BOOL = cnp.PyArray_DescrFromType(cnp.NPY_BOOL)
@@ -1224,6 +1226,140 @@ def compare_items(object expected, object found):
     finally:
         PyMem_Free(differences.memory)
     return rows
+
+
+# Looking up
+
+
+cdef uint64_t HASH_SECRET = int.from_bytes(os.urandom(8), "little")
+"""Of this process: who sends keys can't know which of them would meet in one place."""
+
+
+cdef inline bint is_column(object value):
+    """A one-dimensional array of u64 or i64 in memory's order of bytes, contiguous or not."""
+    return (
+        isinstance(value, cnp.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>value) == 1
+        and (
+            cnp.PyArray_TYPE(<cnp.ndarray>value) in (cnp.NPY_UINT64, cnp.NPY_INT64)
+            or (<cnp.ndarray>value).dtype in (VERSION, INDEX)
+        )
+        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>value)
+    )
+
+
+cdef inline uint64_t hashed(uint64_t key) noexcept nogil:
+    key ^= HASH_SECRET
+    key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ULL
+    key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ULL
+    return key ^ (key >> 32)
+
+
+def find_keys(object keys, object wanted):
+    """For each wanted key its index among ``keys``, the first one if it is there more than once;
+    -1 where it is not there. An i64 array of the length of ``wanted``.
+
+    Both are one-dimensional arrays of u64 or i64, which are the same 64 bits here; they need be
+    neither in order nor contiguous.
+    """
+    cdef cnp.ndarray found
+    cdef const uint8_t* data
+    cdef Py_ssize_t step, count, row
+    cdef int64_t* result
+    cdef uint64_t* table_keys = NULL
+    cdef int64_t* table = NULL
+    cdef uint64_t key, place, mask = 1
+    if not is_column(keys):
+        raise errors.unfit_array("keys", errors.COLUMN, keys)
+    if not is_column(wanted):
+        raise errors.unfit_array("wanted", errors.COLUMN, wanted)
+    found = new_array(INDEX, 8, length_of(wanted))
+    result = <int64_t*>cnp.PyArray_DATA(found)
+    count = length_of(keys)
+    if count == 0:
+        memset(result, 0xFF, 8 * length_of(wanted))
+        return found
+    while mask < 2 * <uint64_t>count:
+        mask *= 2
+    table = <int64_t*>PyMem_Malloc(2 * mask * 8)
+    if table == NULL:
+        raise MemoryError
+    table_keys = <uint64_t*>(table + mask)
+    memset(table, 0xFF, mask * 8)
+    mask -= 1
+    data, step = data_of(keys), cnp.PyArray_STRIDE(<cnp.ndarray>keys, 0)
+    for row in range(count):
+        key = read64(data + row * step)
+        place = hashed(key) & mask
+        while table[place] >= 0 and table_keys[place] != key:
+            place = (place + 1) & mask
+        if table[place] < 0:
+            table[place] = row
+            table_keys[place] = key
+    data, step = data_of(wanted), cnp.PyArray_STRIDE(<cnp.ndarray>wanted, 0)
+    for row in range(length_of(wanted)):
+        key = read64(data + row * step)
+        place = hashed(key) & mask
+        while table[place] >= 0 and table_keys[place] != key:
+            place = (place + 1) & mask
+        result[row] = table[place]
+    PyMem_Free(table)
+    return found
+
+
+def find_slots(object table, object rows, object slots, object width):
+    """For each pair of ``rows`` and ``slots`` the first column of that row of ``table`` in which
+    the slot stands; -1 where it is in none of the first ``width``. An i64 array.
+
+    ``table`` is a C-contiguous array of i32, shape (rows, columns); ``rows`` i64, each one of the
+    table's (`RecordError` if not); ``slots`` u16, contiguous or not, as many as ``rows``.
+    """
+    cdef cnp.ndarray found
+    cdef const int32_t* line
+    cdef const int32_t* first
+    cdef const uint8_t* slot_at
+    cdef const uint8_t* row_at
+    cdef int64_t* result
+    cdef int64_t row
+    cdef int32_t slot
+    cdef Py_ssize_t columns, height, wide, index, place, slot_step
+    if not (
+        isinstance(table, cnp.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>table) == 2
+        and cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>table)
+        and cnp.PyArray_TYPE(<cnp.ndarray>table) == cnp.NPY_INT32
+        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>table)
+    ):
+        raise errors.unfit_array("table", errors.SLOT_TABLE, table)
+    check_array("rows", rows, INDEX)
+    if not (
+        isinstance(slots, cnp.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>slots) == 1
+        and cnp.PyArray_TYPE(<cnp.ndarray>slots) == cnp.NPY_UINT16
+        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>slots)
+    ):
+        raise errors.unfit_array("slots", errors.SLOT_COLUMN, slots)
+    if length_of(rows) != length_of(slots):
+        raise errors.wrong_length("slots", length_of(slots), length_of(rows))
+    height = length_of(table)
+    columns = cnp.PyArray_DIM(<cnp.ndarray>table, 1)
+    wide = <Py_ssize_t>number("width", width, columns)
+    found = new_array(INDEX, 8, length_of(rows))
+    result = <int64_t*>cnp.PyArray_DATA(found)
+    first = <const int32_t*>data_of(table)
+    row_at, slot_at = data_of(rows), data_of(slots)
+    slot_step = cnp.PyArray_STRIDE(<cnp.ndarray>slots, 0)
+    for index in range(length_of(rows)):
+        row = <int64_t>read64(row_at + 8 * index)
+        if row < 0 or row >= height:
+            raise errors.no_such_row(row, height)
+        slot = read16(slot_at + index * slot_step)
+        line = first + row * columns
+        place = 0
+        while place < wide and line[place] != slot:
+            place += 1
+        result[index] = place if place < wide else -1
+    return found
 
 
 # The ledger

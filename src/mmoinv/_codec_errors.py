@@ -206,3 +206,21 @@ def changes_what(what: int) -> FramingError:
 def changes_mask(mask: int) -> FramingError:
     """A mask with bits that no field has, or a record without an entry."""
     return FramingError(f"a packed change has the mask {mask:#x}, which no record can have")
+
+
+COLUMN = "a one-dimensional array of uint64 or int64"
+SLOT_COLUMN = "a one-dimensional array of uint16"
+SLOT_TABLE = "a C-contiguous two-dimensional array of int32"
+
+
+def unfit_array(name: str, wanted: str, value: object) -> RecordError:
+    """An argument that is not the array that is wanted, where more than one kind would do."""
+    return RecordError(
+        f"{name} must be {wanted}, not {getattr(value, 'dtype', type(value).__name__)} of shape "
+        f"{getattr(value, 'shape', '?')}"
+    )
+
+
+def no_such_row(row: int, height: int) -> RecordError:
+    """A row that a table does not have."""
+    return RecordError(f"row {row} is none of the table's {height}")

@@ -312,6 +312,64 @@ def compare_items(expected: Batch, found: Batch) -> Structured:
     return np.array(rows, DIFFERENCE)
 
 
+# Looking up
+
+
+def _column(name: str, array: Any) -> list[int]:
+    if (
+        not isinstance(array, np.ndarray)
+        or array.ndim != 1
+        or array.dtype not in (np.dtype(np.uint64), np.dtype(np.int64))
+    ):
+        raise errors.unfit_array(name, errors.COLUMN, array)
+    numbers: list[int] = array.astype(np.uint64).tolist()
+    return numbers
+
+
+def find_keys(keys: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """For each wanted key its index among ``keys``, the first one if it is there more than once;
+    -1 where it is not there. An i64 array of the length of ``wanted``.
+
+    Both are one-dimensional arrays of u64 or i64, which are the same 64 bits here; they need be
+    neither in order nor contiguous.
+    """
+    places: dict[int, int] = {}
+    for index, key in enumerate(_column("keys", keys)):
+        places.setdefault(key, index)
+    return np.array([places.get(key, -1) for key in _column("wanted", wanted)], np.int64)
+
+
+def find_slots(
+    table: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], slots: Slots, width: int
+) -> npt.NDArray[np.int64]:
+    """For each pair of ``rows`` and ``slots`` the first column of that row of ``table`` in which
+    the slot stands; -1 where it is in none of the first ``width``. An i64 array.
+
+    ``table`` is a C-contiguous array of i32, shape (rows, columns); ``rows`` i64, each one of the
+    table's (`RecordError` if not); ``slots`` u16, contiguous or not, as many as ``rows``.
+    """
+    if (
+        not isinstance(table, np.ndarray)
+        or table.ndim != 2
+        or table.dtype != np.int32
+        or not table.flags.c_contiguous
+    ):
+        raise errors.unfit_array("table", errors.SLOT_TABLE, table)
+    _array("rows", rows, np.dtype(np.int64))
+    if not isinstance(slots, np.ndarray) or slots.ndim != 1 or slots.dtype != SLOT:
+        raise errors.unfit_array("slots", errors.SLOT_COLUMN, slots)
+    if len(slots) != len(rows):
+        raise errors.wrong_length("slots", len(slots), len(rows))
+    wide = _number("width", width, table.shape[1])
+    found = []
+    for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
+        if not 0 <= row < len(table):
+            raise errors.no_such_row(row, len(table))
+        line = table[row, :wide].tolist()
+        found.append(line.index(slot) if slot in line else -1)
+    return np.array(found, np.int64)
+
+
 # The ledger
 
 CHANGES_FORMAT = 1

@@ -38,9 +38,12 @@ def remembered(cache: CommittedInventories, character: int, epoch: int, version:
     slots = found.items["slot"].tolist()
     assert len(set(slots)) == len(slots)
     content = dict(zip(slots, found.items["item_guid"].tolist(), strict=True))
+    nobody = np.array([-1])
     for slot in range(1, 9):
-        (guid,) = cache.guids_at(rows, np.array([slot], SLOT)).tolist()
-        assert guid == content.get(slot, 0)
+        which, one = cache.items_at(np.concatenate([nobody, rows]), np.array([slot, slot], SLOT))
+        assert which.tolist() == [1] * (slot in content)
+        assert one.items["item_guid"].tolist() == ([content[slot]] if slot in content else [])
+        assert (one.character_guid == character).all()
     return content
 
 

@@ -7,12 +7,12 @@ no database: the group logic in `mmoinv.stores.group` keeps it.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.records import INVENTORY_ITEM, WIDE
+from mmoinv.codec import find_keys, find_slots
+from mmoinv.records import INVENTORY_ITEM
 from mmoinv.stores.entries import JoinOutcome
 from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, U64Array, Write
 
@@ -24,7 +24,6 @@ CACHED_CHARACTERS = 32_768
 PLACES = 128
 """Items of a character at most; one that has more is read from the database each time."""
 WORDS = INVENTORY_ITEM.itemsize // 8
-GUID_WORD = next(field.offset for field in WIDE.fields if field.name == "item_guid") // 8
 FREE = NOBODY = -1
 
 
@@ -93,31 +92,24 @@ class CommittedInventories:
         words = self._words[row, place]
         return OwnedItems(self._guid[row], words.reshape(-1).view(INVENTORY_ITEM))
 
-    def guids_at(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> U64Array:
-        """The item guid in a slot of each row; 0 where the row is -1 or the slot is free."""
-        guids = np.zeros(len(rows), np.uint64)
+    def items_at(self, rows: Indices, slots: npt.NDArray[np.uint16]) -> tuple[Indices, OwnedItems]:
+        """The records in a slot of each row: which of the pairs have one, ascending, and what it
+        is. None where the row is -1 or the slot is free."""
         held = np.flatnonzero(rows >= 0)
-        if len(held):
-            place = self._places_of(rows[held], slots[held])
-            found = place != FREE
-            guids[held[found]] = self._words[rows[held[found]], place[found], GUID_WORD]
-        return guids
-
-    def items_at(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> OwnedItems:
-        """The records in a slot of each row (none of them -1), where there is one."""
-        if not len(rows):
-            return NO_ITEMS
+        if not len(held):
+            return held, NO_ITEMS
+        if len(held) < len(rows):
+            rows, slots = rows[held], slots[held]
         place = self._places_of(rows, slots)
         found = np.flatnonzero(place != FREE)
-        words = self._words[rows[found], place[found]]
-        return OwnedItems(self._guid[rows[found]], words.reshape(-1).view(INVENTORY_ITEM))
+        if len(found) < len(rows):
+            held, rows, place = held[found], rows[found], place[found]
+        words = self._words[rows, place]
+        return held, OwnedItems(self._guid[rows], words.reshape(-1).view(INVENTORY_ITEM))
 
-    def _places_of(self, rows: Indices, slots: npt.NDArray[np.integer[Any]]) -> Indices:
+    def _places_of(self, rows: Indices, slots: npt.NDArray[np.uint16]) -> Indices:
         """Where in its row each slot is, `FREE` where it isn't."""
-        same = self._slot[rows, : self._wide] == slots.astype(np.int32)[:, np.newaxis]
-        place = same.argmax(axis=1)
-        found: Indices = np.where(same[np.arange(len(rows)), place], place, FREE)
-        return found
+        return find_slots(self._slot, rows, slots, self._wide)
 
     # Keeping up
 
@@ -221,35 +213,45 @@ class CommittedInventories:
             return
         characters = write.committed_characters
         rows = self.rows_of(characters)
-        held = np.flatnonzero(rows >= 0)
-        if not len(held):
+        held = rows >= 0
+        if not held.any():
             return
         self._touched.append(characters[held])
-        behind = self._version[rows[held]] + np.uint64(1) != versions[held]
+        behind = held & (self._version[rows] + np.uint64(1) != versions)
         if behind.any():
-            self.drop(characters[held[behind]])
-            held = held[~behind]
+            self.drop(characters[behind])
+            rows[behind] = NOBODY
+            held &= ~behind
         self._version[rows[held]] = versions[held]
 
-        emptied = self.rows_of(write.emptied_characters)
-        self._slot[emptied[emptied >= 0]] = FREE
-        deleted = self.rows_of(write.deleted.character_guid)
-        here = np.flatnonzero(deleted >= 0)
-        if len(here):
-            place = self._places_of(deleted[here], write.deleted.slot[here])
+        def held_among(guids: U64Array) -> tuple[Indices, Indices]:
+            """Which of them are held, and in which row."""
+            row = rows[find_keys(characters, guids)]
+            here = np.flatnonzero(row >= 0)
+            return here, row[here]
+
+        if len(write.emptied_characters):
+            self._slot[held_among(write.emptied_characters)[1]] = FREE
+        if len(write.deleted.slot):
+            here, row = held_among(write.deleted.character_guid)
+            place = self._places_of(row, write.deleted.slot[here])
             found = place != FREE
-            self._slot[deleted[here[found]], place[found]] = FREE
-        updated = self.rows_of(write.updated.character_guid)
-        here = np.flatnonzero(updated >= 0)
-        if len(here):
-            place = self._places_of(updated[here], write.updated.items["slot"][here])
+            self._slot[row[found], place[found]] = FREE
+        if len(write.updated.items):
+            here, row = held_among(write.updated.character_guid)
+            place = self._places_of(row, write.updated.items["slot"][here])
             found = place != FREE
-            self._words[updated[here[found]], place[found]] = _words(write.updated)[here[found]]
-            self.drop(np.unique(write.updated.character_guid[here[~found]]))
-        inserted = self.rows_of(write.inserted.character_guid)
-        here = np.flatnonzero(inserted >= 0)
-        if len(here):
-            self.drop(self._fill(inserted[here], write.inserted.where(here)))
+            if found.all():
+                self._words[row, place] = _words(write.updated)[here]
+            else:
+                self._words[row[found], place[found]] = _words(write.updated)[here[found]]
+                lost = np.unique(write.updated.character_guid[here[~found]])
+                self.drop(lost)
+                rows[find_keys(characters, lost)] = NOBODY
+        if len(write.inserted.items):
+            here, row = held_among(write.inserted.character_guid)
+            if len(here):
+                self.drop(self._fill(row, write.inserted.where(here)))
 
     def drop(self, character_guids: U64Array) -> None:
         """Hold these characters no longer."""

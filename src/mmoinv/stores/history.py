@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.codec import pack_changes
+from mmoinv.codec import find_keys, pack_changes
 from mmoinv.records import INVENTORY_ITEM, Batch
 from mmoinv.stores.ledger import MONEY, PARTNER
 from mmoinv.stores.steps import LedgerRows, take_records
@@ -39,16 +39,16 @@ def ledger_rows(
     came = np.flatnonzero(~unchanged)
     cleared = np.zeros(len(part.characters), np.bool_)
     cleared[part.character_of[emptied]] = True
-    lost = np.flatnonzero(
-        (cleared[part.stored_key >> 16] | _is_in(part.stored_key, deleted_keys))
-        & ~_is_in(part.stored_key, part.saved_keys)
-    )
+    goes = cleared[part.stored_key >> 16] | (find_keys(deleted_keys, part.stored_key) >= 0)
+    lost = np.flatnonzero(goes)
+    lost = lost[find_keys(part.saved_keys, part.stored_key[lost]) < 0]
     keys = np.concatenate([part.saved_keys[came], part.stored_key[lost]])
     order = np.argsort(keys, kind="stable")
     order = order[np.argsort(row_of_character[keys[order] >> 16], kind="stable")]
     nothing = len(part.stored_items)
     stored = np.concatenate([part.stored_items, NOTHING])
-    was = np.concatenate([_find(part.stored_key, part.saved_keys[came], nothing), lost])
+    was = find_keys(part.stored_key, part.saved_keys[came])
+    was = np.concatenate([np.where(was < 0, nothing, was), lost])
     after = np.concatenate([take_records(saved, came), np.zeros(len(lost), INVENTORY_ITEM)])
     counts = np.bincount(row_of_character[keys >> 16], minlength=len(rows)).astype(np.uint64)
     changes = pack_changes(take_records(stored, was[order]), take_records(after, order), counts)
@@ -96,16 +96,3 @@ def _partners(part: "Part", rows: Indices) -> list[bytes | None]:
             stop = start + int(count[part.operation_of[row]])
             result[place] = everyone[start:row].tobytes() + everyone[row + 1 : stop].tobytes()
     return result
-
-
-def _is_in(values: Indices, among: Indices) -> Mask:
-    found: Mask = _find(np.sort(among), values, -1) >= 0
-    return found
-
-
-def _find(ascending: Indices, wanted: Indices, missing: int) -> Indices:
-    if not len(ascending):
-        return np.full(len(wanted), missing, np.int64)
-    index = np.searchsorted(ascending, wanted)
-    index[index == len(ascending)] = 0
-    return np.where(ascending[index] == wanted, index, missing)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.codec import find_keys
 from mmoinv.commits import UNKNOWN_OPERATION, CommitFlags, Commits, OperationKind
 from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
 from mmoinv.stores.committed import NOBODY, CommittedInventories
@@ -110,8 +111,11 @@ class Part:
         some = np.flatnonzero(~self.is_whole[self.participant_of_item])
         guids = items["item_guid"][some]
         owner = self.character_of[self.participant_of_item[some]]
-        known = self.committed.guids_at(self.cached_rows[owner], items["slot"][some])
-        in_place = (known == guids) & (guids != 0)
+        there, self._before = self.committed.items_at(self.cached_rows[owner], items["slot"][some])
+        same = there[self._before.items["item_guid"] == guids[there]]
+        in_place = np.zeros(len(some), np.bool_)
+        in_place[same] = True
+        in_place &= guids != 0
         self.items_in_place: Indices = some[in_place]
         return Look(
             self.characters,
@@ -123,7 +127,7 @@ class Part:
 
     def look_again(self, seen: Seen) -> Look:
         """What was remembered, but of another epoch or version than the locked rows have."""
-        row = _find(seen.sessions.character_guid, self.characters)
+        row = find_keys(seen.sessions.character_guid, self.characters)
         self.session_row: Indices = row
         if len(seen.sessions.character_guid):
             sessions = seen.sessions
@@ -157,7 +161,7 @@ class Part:
         if read.any():
             row = self.session_row[read]
             guids = self.characters[read]
-            mine = _find(guids, seen.stored.character_guid) >= 0
+            mine = find_keys(guids, seen.stored.character_guid) >= 0
             stored = seen.stored if mine.all() else seen.stored.where(mine)
             self.committed.keep(guids, sessions.epoch[row], sessions.version[row], stored)
         places, stored = seen.places, seen.stored
@@ -172,23 +176,24 @@ class Part:
 
     def _touched(self) -> OwnedItems:
         """What is remembered of the slots that are written, of characters that are not whole."""
-        participants, items, deletes = (
-            self.commits.participants,
-            self.commits.items,
-            self.commits.deletes,
-        )
-        deleter = np.repeat(np.arange(len(participants)), participants["delete_count"])
-        owner = self.character_of[np.concatenate([self.participant_of_item, deleter])]
-        slots = np.concatenate([items["slot"], deletes])
-        rows = self.cached_rows[owner]
-        some = np.flatnonzero((rows >= 0) & ~self.whole_characters[owner])
-        return self.committed.items_at(rows[some], slots[some])
+        participants, deletes = self.commits.participants, self.commits.deletes
+        some = (self.cached_rows >= 0) & ~self.whole_characters
+        saved = self._before
+        if not some.all():
+            saved = saved.where(some[find_keys(self.characters, saved.character_guid)])
+        if not len(deletes):
+            return saved
+        deleter = self.character_of[
+            np.repeat(np.arange(len(participants)), participants["delete_count"])
+        ]
+        rows = np.where(some[deleter], self.cached_rows[deleter], NOBODY)
+        return saved.plus(self.committed.items_at(rows, deletes)[1])
 
     def judge(self, seen: Seen, mint_guids: MintGuids) -> None:
         """Statuses and present versions by the sessions; completes protocol 3's records."""
         operations, participants = self.commits.operations, self.commits.participants
         sessions = seen.sessions
-        row = _find(sessions.character_guid, participants["character_guid"])
+        row = find_keys(sessions.character_guid, participants["character_guid"])
         known = row >= 0
         stale = ~known
         if len(sessions.character_guid):
@@ -321,13 +326,9 @@ class Part:
 
     def _keep_what_is_stored(self, seen: Seen) -> None:
         stored = seen.stored
-        self.stored_key: Indices = _find(self.characters, stored.character_guid) << 16
+        self.stored_key: Indices = find_keys(self.characters, stored.character_guid) << 16
         self.stored_key |= stored.items["slot"]
-        order = np.argsort(self.stored_key)
-        self.stored_key, self.stored_items = (
-            self.stored_key[order],
-            take_records(stored.items, order),
-        )
+        self.stored_items = stored.items
         self.is_damaged: Mask = _is_in(self.characters, seen.damaged_characters)
         self.places = seen.places
         self.add_places(
@@ -378,12 +379,11 @@ class Part:
         self.operation_on[self.character_of[alive]] = self.operation_of[alive]
 
         places = self.places
-        self.by_guid: Indices = np.argsort(self.saved_guids, kind="stable")
-        found = _find(self.saved_guids[self.by_guid], places.item_guid)
+        found = find_keys(self.saved_guids, places.item_guid)
         found[places.item_guid == 0] = -1
         here = np.flatnonzero(found >= 0)
-        self.place_item: Indices = self.by_guid[found[here]]
-        self.place_character: Indices = _find(self.characters, places.character_guid[here])
+        self.place_item: Indices = found[here]
+        self.place_character: Indices = find_keys(self.characters, places.character_guid[here])
         slot = places.slot[here]
         inside = (self.place_character >= 0) & (slot >= 0) & (slot <= U16_MAX)
         self.place_key: Indices = np.where(inside, self.place_character << 16 | slot, -1)
@@ -393,15 +393,18 @@ class Part:
         """Operations with an item guid that comes twice, or is stored in a slot that the
         same operation does not touch. Ascending."""
         self._lay_out()
-        ordered = self.saved_guids[self.by_guid]
-        twice = (ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)
         suspicious = np.zeros(len(self.statuses), np.bool_)
-        if twice.any():
-            suspicious[self.saved_by[self.by_guid[1:][twice]]] = True
-            suspicious[self.saved_by[self.by_guid[:-1][twice]]] = True
+        for which in self._saved_twice():
+            suspicious[self.saved_by[which]] = True
         self._foreign = self._stored_elsewhere()
         suspicious[self.saved_by[self.place_item[self._foreign]]] = True
         return np.flatnonzero(suspicious)
+
+    def _saved_twice(self) -> tuple[Indices, Indices]:
+        """Live items whose guid another one before them has; those before them."""
+        first = find_keys(self.saved_guids, self.saved_guids)
+        again = np.flatnonzero((first != np.arange(len(first))) & (self.saved_guids != 0))
+        return again, first[again]
 
     def _stored_elsewhere(self) -> Mask:
         """One bool a place: whether the operation that saves the guid leaves the place alone."""
@@ -429,9 +432,8 @@ class Part:
                 f"character {places.character_guid[place]} already"
             )
         else:
-            ordered = self.saved_guids[self.by_guid]
-            twice = ordered[1:][(ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)]
-            reason = f"item guid {twice[0]} is saved twice"
+            twice, _ = self._saved_twice()
+            reason = f"item guid {self.saved_guids[twice].min()} is saved twice"
         self._refuse(0, Verdict.DUPLICATE_ITEM_GUID, reason)
         self._lay_out()
 
@@ -488,7 +490,7 @@ class Part:
     def _same_as_stored(self, saved: Batch) -> Mask:
         """One bool a live item: whether the very record is stored in its slot."""
         same = np.zeros(len(saved), np.bool_)
-        row = self._stored_row = _find(self.stored_key, self.saved_keys)
+        row = self._stored_row = find_keys(self.stored_key, self.saved_keys)
         known = np.flatnonzero(row >= 0)
         if len(known):
             differences = self._differences(saved, known)
@@ -551,15 +553,6 @@ def _fault(operation: Any) -> str:
 
 
 def _is_in(values: npt.NDArray[Any], among: npt.NDArray[Any]) -> Mask:
-    """One bool a value; np.isin does the same five times slower."""
-    found: Mask = _find(np.sort(among), values) >= 0
+    """One bool a value."""
+    found: Mask = find_keys(among, values) >= 0
     return found
-
-
-def _find(ascending: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Indices:
-    """For each wanted value its index in an ascending array, -1 where it is not there."""
-    if not len(ascending):
-        return np.full(len(wanted), -1, np.int64)
-    index = np.searchsorted(ascending, wanted)
-    index[index == len(ascending)] = 0
-    return np.where(ascending[index] == wanted, index, -1)
