@@ -2,7 +2,10 @@
 
 Both realms take the same saves of 3 changed records over TCP from the same sender, in the same run;
 the bare one (bare_realm.py) writes the records as quickly as its database can, and nothing else.
+They take turns, and the cost is the median of the pairs': a machine is seldom quiet for long.
 """
+
+from statistics import median
 
 import pytest
 from bare_realm import run_bare_realm
@@ -14,6 +17,7 @@ from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.throughput import ThroughputSettings, send_saves
 
 SETTINGS = ThroughputSettings(saves=60_000)
+PAIRS = 3
 REALMS = {"all": run_realm, "bare": run_bare_realm}
 
 
@@ -41,16 +45,16 @@ def saves_per_s(realm_process, database):
 @pytest.mark.timeout(600)
 def test_what_the_guarantees_cost(benchmark, kind, new_database):
     benchmark.group = guarantees_group(kind)
-    rates = {}
+    rates = {name: [] for name in REALMS}
 
     def each_in_turn():
         for name, realm_process in REALMS.items():
-            rates[name] = saves_per_s(realm_process, new_database())
+            rates[name].append(saves_per_s(realm_process, new_database()))
 
-    benchmark.pedantic(each_in_turn, rounds=1)
-    full, bare = rates["all"], rates["bare"]
+    benchmark.pedantic(each_in_turn, rounds=PAIRS)
+    kept = [full / bare for full, bare in zip(rates["all"], rates["bare"], strict=True)]
     benchmark.extra_info.update(
-        saves_per_s=round(full),
-        bare_saves_per_s=round(bare),
-        cost_percent=round(100 * (1 - full / bare), 1),
+        saves_per_s=round(median(rates["all"])),
+        bare_saves_per_s=round(median(rates["bare"])),
+        cost_percent=round(100 * (1 - median(kept)), 1),
     )

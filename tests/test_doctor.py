@@ -88,7 +88,7 @@ async def test_a_realm_at_work(tmp_path):
         assert await asyncio.to_thread(Path(f"{file}-wal").exists)
         (found,) = await asyncio.to_thread(lambda: list(reachable.database(url)))
         assert found.verdict is Verdict.OK, found
-        assert found.figures["schema_version"] == "0004"
+        assert found.figures["schema_version"] == "0005"
         found = await asyncio.to_thread(reachable.realm, "127.0.0.1", realm.port)
         assert found.verdict is Verdict.OK, found
         await realm.add_world("still-at-work")

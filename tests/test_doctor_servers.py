@@ -36,7 +36,7 @@ def test_a_server(kind, request, capsys):
     capsys.readouterr()
     code, said = doctor_on(url, capsys)
     assert code == 0
-    assert "its schema is the right one (version 0004)" in said
+    assert "its schema is the right one (version 0005)" in said
     assert "outlives a power cut" in said
     server = request.getfixturevalue(f"{kind}_server")
     server.execute("UPDATE mmoinv_schema_version SET version_num = '0001'", url=url)
@@ -98,7 +98,7 @@ def test_a_newer_schema_on_a_server(kind, request, capsys):
     code, said = doctor_on(url, capsys)
     assert code == 1
     text, remedy = remedy_of(said, "✗", "database")
-    assert "is of version 0099, this mmoinv speaks 0004" in text
+    assert "is of version 0099, this mmoinv speaks 0005" in text
     assert remedy.startswith("Use the newer mmoinv")
     query = "SELECT version_num FROM mmoinv_schema_version"
     assert server.execute(query, url=url) == [("0099",)]

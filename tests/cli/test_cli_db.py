@@ -20,14 +20,14 @@ def db(action: str, url: str, *more: str) -> int:
 
 def test_from_nothing_down_and_up(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert db("upgrade", url) == 0
-    assert "version none became 0004" in capsys.readouterr().out
+    assert "version none became 0005" in capsys.readouterr().out
     assert db("status", url) == 0
-    assert "schema version 0004, the one" in capsys.readouterr().out
+    assert "schema version 0005, the one" in capsys.readouterr().out
     assert db("downgrade", url, "--to", "0001") == 0
-    assert "version 0004 became 0001" in capsys.readouterr().out
+    assert "version 0005 became 0001" in capsys.readouterr().out
     assert db("status", url) == 1
     assert "Run 'mmoinv db upgrade'" in capsys.readouterr().out
-    for said in ("0001 became 0004", "0004 already, nothing was changed"):
+    for said in ("0001 became 0005", "0005 already, nothing was changed"):
         assert db("upgrade", url) == 0
         assert said in capsys.readouterr().out
 

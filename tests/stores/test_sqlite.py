@@ -46,6 +46,7 @@ from mmoinv.stores.sqlite.bulk import (
     _chunks,
 )
 from mmoinv.stores.sqlite.schema import check_sqlite_version
+from mmoinv.stores.tables import LEDGER_SEGMENT_BITS
 
 T = TypeVar("T")
 
@@ -134,6 +135,45 @@ async def test_statements_find_their_rows_by_an_index(path: Path, bulk: Bulk, ro
     ours = [step for step in steps if any(table in step for table in tables)]
     assert ours
     assert all(step.startswith("SEARCH") for step in ours), steps
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["= 7", "= 7 AND version BETWEEN 1 AND 9", "BETWEEN 7 AND 9", "IN (7, 8) AND version < 9"],
+)
+async def test_the_ledger_of_characters_is_found_by_its_index(path: Path, condition: str) -> None:
+    await (await new_store(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT * FROM character_ledger WHERE character_guid {condition}"
+        ).fetchall()
+    steps = [text for *_, text in plan if "ledger" in text]
+    assert any(
+        "USING INDEX inventory_ledger_character (<expr>=? AND char" in text for text in steps
+    )
+    assert all(text.startswith("SEARCH") for text in steps)
+
+
+async def test_the_ledger_is_read_from_all_of_its_segments(path: Path) -> None:
+    segment = 1 << LEDGER_SEGMENT_BITS
+    store = await new_store(path)
+    await joined(store, 7)
+    for version in range(6):
+        await run(store, commit(version + 1, changes(7, item(23, 1), version=version)))
+        # From here on, an empty segment, and the border of one.
+        last = {0: 5, 1: 3 * segment - 2, 4: 9 * segment}.get(version)
+        if last is not None:
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute(
+                    "UPDATE inventory_ledger SET ledger_id = ? WHERE version = ?",
+                    (last, version + 1),
+                )
+    assert [entry.version for entry in await store.read_ledger(7)] == [1, 2, 3, 4, 5, 6]
+    assert [entry.version for entry in await store.read_ledger(7, 3, 2)] == [3, 4]
+    assert await store.read_ledger(8) == []
+    assert await store.clear_characters(7, 7) == 1
+    assert await store.read_ledger(7) == []
+    await store.close()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 5, 255, 256, 257, 1000])

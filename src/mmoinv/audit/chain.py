@@ -67,6 +67,8 @@ def chain_of(
         if entry.version != version + 1:
             chain.breaks.append(
                 Break("gap", f"between version {version} and {entry.version} is a gap")
+                if entry.version > version
+                else Break("fork", f"version {entry.version} is there more than once")
             )
             # From here on anew: what was changed meanwhile is not known.
             chain.is_whole, chain.held, chain.money = False, {}, {}

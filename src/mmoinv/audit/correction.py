@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from mmoinv.audit.chain import Chain, chain_of
 from mmoinv.audit.desk import Change, Desk
-from mmoinv.audit.history import COLUMNS, holder, place_of
+from mmoinv.audit.history import CHARACTER_COLUMNS, holder, place_of
 from mmoinv.audit.room import Room, by_slot
 from mmoinv.audit.verification import slot_fault
 from mmoinv.errors import MmoinvError
@@ -23,7 +23,7 @@ from mmoinv.stores.entries import JoinOutcome
 from mmoinv.stores.ledger import OwnReason, unpacked
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.store import Session
-from mmoinv.stores.tables import LEDGER, SET_ASIDE
+from mmoinv.stores.tables import CHARACTER_LEDGER, SET_ASIDE
 
 ROUNDS = 2
 """An item that stands in a row which is set aside in the first is free in the second."""
@@ -128,7 +128,9 @@ async def _mend(
 
 def mending_of(connection: Connection, guid: int, joined: JoinOutcome, desk_id: int) -> Mending:
     """What is to be done for a character that the desk has joined."""
-    rows = connection.execute(select(*COLUMNS).where(LEDGER.c.character_guid == guid))
+    rows = connection.execute(
+        select(*CHARACTER_COLUMNS).where(CHARACTER_LEDGER.c.character_guid == guid)
+    )
     entries = [unpacked(*row) for row in sorted(rows, key=lambda row: int(row.version))]
     aside = connection.execute(
         select(SET_ASIDE.c.slot).where(SET_ASIDE.c.character_guid == guid)

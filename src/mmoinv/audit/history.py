@@ -15,15 +15,19 @@ from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.sessions import wallets
 from mmoinv.stores.stored_rows import inventory
 from mmoinv.stores.tables import (
+    CHARACTER_LEDGER,
     INVENTORY,
     LEDGER,
     LEDGER_COLUMNS,
     SESSION,
     WORLD,
     keeps_unsigned,
+    spans,
 )
 
 COLUMNS = [LEDGER.c[name] for name in LEDGER_COLUMNS]
+CHARACTER_COLUMNS = [CHARACTER_LEDGER.c[name] for name in LEDGER_COLUMNS]
+"""Of the view that finds the rows of some characters quickly."""
 PAGE = 500
 
 
@@ -47,18 +51,20 @@ def entries_of(
     session = connection.execute(
         select(SESSION.c.version).where(SESSION.c.character_guid == character_guid)
     ).scalar()
+    columns = CHARACTER_LEDGER.c
     newest = (session or 0) if before_version is None else before_version - 1
     # Versions are a chain: a page is a range of them, whatever the database's order of u64.
     while newest > 0:
         oldest = max(1, newest - PAGE + 1)
-        rows = connection.execute(
-            select(*COLUMNS).where(
-                and_(
-                    LEDGER.c.character_guid == character_guid,
-                    LEDGER.c.version.in_(range(oldest, newest + 1)),
+        rows = [
+            row
+            for span in spans(connection, CHARACTER_LEDGER, oldest, newest, columns.version)
+            for row in connection.execute(
+                select(*CHARACTER_COLUMNS).where(
+                    and_(columns.character_guid == character_guid, span)
                 )
             )
-        )
+        ]
         found = sorted((unpacked(*row) for row in rows), key=lambda one: -one.version)
         yield from found
         if not found:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, or_, select
 
-from mmoinv.audit.history import COLUMNS, contains
+from mmoinv.audit.history import CHARACTER_COLUMNS, COLUMNS, contains
 from mmoinv.stores.ledger import LedgerEntry, OwnReason, unpacked
-from mmoinv.stores.tables import LEDGER
+from mmoinv.stores.tables import CHARACTER_LEDGER, LEDGER, spans
 
 NEEDLES = 16
 """Items that one statement looks for."""
@@ -133,9 +133,10 @@ def _touching(
     connection: Connection, character_guid: int, first_version: int, guids: Sequence[int]
 ) -> dict[RowKey, LedgerEntry]:
     """All rows with any of these items, of anyone, from a version of the character on."""
+    columns = CHARACTER_LEDGER.c
     start = connection.execute(
-        select(LEDGER.c.ledger_id).where(
-            and_(LEDGER.c.character_guid == character_guid, LEDGER.c.version == first_version)
+        select(columns.ledger_id).where(
+            and_(columns.character_guid == character_guid, columns.version == first_version)
         )
     ).scalar_one()
     found: dict[RowKey, LedgerEntry] = {}
@@ -157,17 +158,25 @@ def _touching(
 
 def _operations(connection: Connection, rows: Mapping[RowKey, LedgerEntry]) -> list[Operation]:
     """The operations that ``rows`` are of, with the rows of all their other characters."""
+    columns = CHARACTER_LEDGER.c
     known = dict(rows)
     partners = {key for one in rows.values() for key in _partners(one)}
     wanted = sorted(partners - known.keys())
     for place in range(0, len(wanted), ASKED):
-        is_one = [
-            and_(LEDGER.c.character_guid == guid, LEDGER.c.version == version)
-            for guid, version in wanted[place : place + ASKED]
-        ]
-        for row in connection.execute(select(*COLUMNS).where(or_(*is_one))):
-            entry = unpacked(*row)
-            known[entry.character_guid, entry.version] = entry
+        some = wanted[place : place + ASKED]
+        versions = [version for _, version in some]
+        # More than these pairs; no index would find the rows of a condition of pairs.
+        for span in spans(
+            connection, CHARACTER_LEDGER, min(versions), max(versions), columns.version
+        ):
+            for row in connection.execute(
+                select(*CHARACTER_COLUMNS).where(
+                    and_(columns.character_guid.in_({guid for guid, _ in some}), span)
+                )
+            ):
+                if (row.character_guid, row.version) in partners:
+                    entry = unpacked(*row)
+                    known[entry.character_guid, entry.version] = entry
     by_id: dict[int, list[LedgerEntry]] = defaultdict(list)
     for entry in known.values():
         by_id[entry.operation_id].append(entry)

@@ -12,19 +12,20 @@ from sqlalchemy import Connection, Table, func, select
 
 from mmoinv.audit.chain import chain_of
 from mmoinv.audit.desk import DESK
-from mmoinv.audit.history import world_names
+from mmoinv.audit.history import CHARACTER_COLUMNS, world_names
 from mmoinv.errors import MmoinvError
 from mmoinv.inventory.slots import EQUIPPED_BAGS, MAX_BAG_SLOTS, OWN_SLOTS
 from mmoinv.records import U32_MAX, Batch
 from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.stored_rows import inventory, row_text
 from mmoinv.stores.tables import (
+    CHARACTER_LEDGER,
     INVENTORY,
     LEDGER,
-    LEDGER_COLUMNS,
     SESSION,
     SET_ASIDE,
     WALLET,
+    spans,
 )
 
 AT_ONCE = 200
@@ -121,6 +122,15 @@ def _by_character(
     return rows
 
 
+def _ledger_of(connection: Connection, guids: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
+    """The rows of characters that are neighbours: everyone's between the first and the last."""
+    rows: dict[int, list[tuple[Any, ...]]] = {guid: [] for guid in guids}
+    for span in spans(connection, CHARACTER_LEDGER, guids[0], guids[-1]):
+        for row in connection.execute(select(*CHARACTER_COLUMNS).where(span)):
+            rows[row[0]].append(tuple(row))
+    return rows
+
+
 class _Seen(NamedTuple):
     """What else must be known of a character to judge its ledger."""
 
@@ -146,7 +156,7 @@ def _check_characters(
         guids,
     )
     money = _by_character(connection, WALLET, list(WALLET.c), guids)
-    ledger = _by_character(connection, LEDGER, [LEDGER.c[name] for name in LEDGER_COLUMNS], guids)
+    ledger = _ledger_of(connection, guids)
     aside = _by_character(connection, SET_ASIDE, ASIDE_COLUMNS, guids)
     desk_id = next((number for number, name in worlds.items() if name == DESK), None)
     for guid in guids:

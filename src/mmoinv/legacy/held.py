@@ -10,7 +10,7 @@ from mmoinv.legacy.sql_tables import in_chunks
 from mmoinv.records import Batch, empty_batch
 from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.stored_rows import inventory
-from mmoinv.stores.tables import INVENTORY, LEDGER, SESSION, WALLET, spans
+from mmoinv.stores.tables import CHARACTER_LEDGER, INVENTORY, SESSION, WALLET, spans
 
 AT_ONCE = 500
 """Characters of one list in a statement."""
@@ -86,21 +86,24 @@ def imports_of(
     connection: Connection, character_guids: Collection[int], desk_id: int
 ) -> dict[int, int]:
     """How many operations of the ledger are imports, of each character that has any."""
-    guid = LEDGER.c.character_guid
+    columns = CHARACTER_LEDGER.c
+    guid = columns.character_guid
+    wanted = set(character_guids)
     result: dict[int, int] = {}
-    for some in in_chunks(list(character_guids), AT_ONCE):
-        rows = connection.execute(
-            select(guid, func.count())
-            .where(
-                and_(
-                    guid.in_(some),
-                    LEDGER.c.reason == int(OwnReason.IMPORTED),
-                    LEDGER.c.world_id == desk_id,
+    for some in in_chunks(sorted(wanted), AT_ONCE):
+        for span in spans(connection, CHARACTER_LEDGER, some[0], some[-1]):
+            rows = connection.execute(
+                select(guid, func.count())
+                .where(
+                    and_(
+                        span,
+                        columns.reason == int(OwnReason.IMPORTED),
+                        columns.world_id == desk_id,
+                    )
                 )
+                .group_by(guid)
             )
-            .group_by(guid)
-        )
-        result.update({row[0]: row[1] for row in rows})
+            result.update({row[0]: row[1] for row in rows if row[0] in wanted})
     return result
 
 

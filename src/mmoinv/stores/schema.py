@@ -7,14 +7,14 @@ may do so at once. Alembic is loaded only when something is to be changed.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, inspect, text
 
 from mmoinv.errors import SchemaVersionError
 from mmoinv.stores.tables import META, VERSION_TABLE, table_names
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The one that this mmoinv speaks: the newest of `mmoinv.stores.migrations`."""
 OLDEST_VERSION = "0001"
 LOCK_NUMBER = 0x6D6D6F696E76
@@ -185,9 +185,26 @@ def _move(connection: Connection, version: str) -> None:
     if VERSION_TABLE not in found and META.name in found:
         command.stamp(config, OLDEST_VERSION)
     if VERSION_TABLE in found and version < _noted_version(connection):
+        _refuse_loss(connection, config, version)
         command.downgrade(config, version)
     else:
         command.upgrade(config, version)
+
+
+def _refuse_loss(connection: Connection, config: Any, version: str) -> None:
+    """`SchemaVersionError` if rows would be gone on the way down. All of it is looked at before the
+    first step: on MariaDB a step cannot be taken back."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(config)
+    for revision in scripts.iterate_revisions(_noted_version(connection), version):
+        for table in getattr(revision.module, "DROPPED", ()):
+            if connection.execute(text(f"SELECT 1 FROM {table} LIMIT 1")).first() is not None:
+                raise SchemaVersionError(
+                    f"below version {revision.revision} there is no {table}, and it has rows: they "
+                    "would be gone. Copy the table, delete its rows, and run it again; nothing "
+                    "was changed."
+                )
 
 
 def _noted_version(connection: Connection) -> str:

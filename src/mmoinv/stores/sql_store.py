@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sqlalchemy import (
     Connection,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -36,6 +37,7 @@ from mmoinv.stores.store import Session, StoreCounts, World
 from mmoinv.stores.stored_rows import BadRow, inventory
 from mmoinv.stores.tables import (
     APPLIED,
+    CHARACTER_LEDGER,
     IMPORT_SET_ASIDE,
     INVENTORY,
     LEDGER,
@@ -262,12 +264,13 @@ class SqlStore(ABC):
         """What operations changed of a character, oldest first."""
 
         def work(connection: Connection) -> list[LedgerEntry]:
-            version = LEDGER.c.version
+            columns = CHARACTER_LEDGER.c
+            version = columns.version
             found: list[LedgerEntry] = []
-            for span in spans(connection, LEDGER, first_version, LAST, version):
+            for span in spans(connection, CHARACTER_LEDGER, first_version, LAST, version):
                 rows = connection.execute(
-                    select(*(LEDGER.c[name] for name in LEDGER_COLUMNS))
-                    .where(and_(LEDGER.c.character_guid == character_guid, span))
+                    select(*(columns[name] for name in LEDGER_COLUMNS))
+                    .where(and_(columns.character_guid == character_guid, span))
                     .order_by(version)
                     .limit(limit - len(found))
                 )
@@ -293,7 +296,14 @@ class SqlStore(ABC):
 
         def work(connection: Connection) -> int:
             items = 0
-            for table in (INVENTORY, SESSION, SET_ASIDE, IMPORT_SET_ASIDE, WALLET, LEDGER):
+            for span in spans(connection, CHARACTER_LEDGER, first_guid, last_guid):
+                found = connection.execute(select(CHARACTER_LEDGER.c.ledger_id).where(span))
+                numbers = [{"number": number} for number in found.scalars()]
+                if numbers:
+                    connection.execute(
+                        delete(LEDGER).where(LEDGER.c.ledger_id == bindparam("number")), numbers
+                    )
+            for table in (INVENTORY, SESSION, SET_ASIDE, IMPORT_SET_ASIDE, WALLET):
                 for span in spans(connection, table, first_guid, last_guid):
                     deleted = connection.execute(delete(table).where(span)).rowcount
                     items += deleted if table is INVENTORY else 0

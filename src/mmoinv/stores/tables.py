@@ -253,11 +253,19 @@ LEDGER = Table(
 written. version is the one that it made, committed_at in seconds since 1970;
 `mmoinv.stores.ledger` packs and unpacks the rest."""
 # Not the key itself: rows of everyone among each other would be spread over the whole table, and
-# each be a page to write.
-Index("inventory_ledger_version", LEDGER.c.character_guid, LEDGER.c.version, unique=True)
+# each be a page to write. SQLite has another one: see `ledger_view`.
+Index("inventory_ledger_version", LEDGER.c.character_guid, LEDGER.c.version, unique=True).ddl_if(
+    callable_=lambda *_, dialect, **__: dialect.name != "sqlite"
+)
 
 LEDGER_COLUMNS = tuple(LEDGER.columns.keys())[1:]
 """All but the number that the database gives."""
+LEDGER_VIEW = "character_ledger"
+CHARACTER_LEDGER = LEDGER.to_metadata(MetaData(), name=LEDGER_VIEW)
+"""The same rows, for whoever wants those of some characters: see `ledger_view`."""
+LEDGER_SEGMENT_BITS = 13
+"""So many low bits of ledger_id number the rows of one segment of SQLite's index."""
+LEDGER_SEGMENT = f"ledger_id >> {LEDGER_SEGMENT_BITS}"
 
 VERSION_TABLE = "mmoinv_schema_version"
 """Where Alembic keeps the schema's version."""
@@ -282,6 +290,27 @@ def unsigned_view(dialect_name: str) -> str:
     return f"CREATE VIEW {UNSIGNED_VIEW} AS SELECT {', '.join(columns)} FROM character_inventory"
 
 
+def ledger_view(dialect_name: str) -> str:
+    """The statement that creates the view which finds a character's rows of the ledger quickly.
+
+    SQLite writes whole pages, and the rows of a group are of characters all over: an index by
+    character would be a page to write for each row as soon as the ledger is long. So there the
+    index is by segments of the ledger: only the newest one is written to, and to find a
+    character's rows takes a look into each. The other databases have the index by character.
+    """
+    if dialect_name != "sqlite":
+        return f"CREATE VIEW {LEDGER_VIEW} AS SELECT * FROM inventory_ledger"
+    return (
+        f"CREATE VIEW {LEDGER_VIEW} AS WITH RECURSIVE segment (number) AS ("
+        f"SELECT min(ledger_id) >> {LEDGER_SEGMENT_BITS} FROM inventory_ledger "
+        "UNION ALL SELECT number + 1 FROM segment "
+        f"WHERE number < (SELECT max(ledger_id) >> {LEDGER_SEGMENT_BITS} FROM inventory_ledger)) "
+        # CROSS: in this order.
+        "SELECT ledger.* FROM segment CROSS JOIN inventory_ledger AS ledger "
+        f"ON ledger.{LEDGER_SEGMENT} = segment.number"
+    )
+
+
 def table_names() -> list[str]:
     """All tables and views of ours, but for the version's."""
-    return [*METADATA.tables, UNSIGNED_VIEW]
+    return [*METADATA.tables, UNSIGNED_VIEW, LEDGER_VIEW]

@@ -9,6 +9,8 @@ Knows the tables, not why they change.
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import compress
+from operator import not_
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +41,8 @@ STATEMENT_CACHE_SIZE = 256
 
 
 class Bulk(NamedTuple):
-    """One kind of statement: ``text(rows)``, with ``columns`` parameters a row.
+    """One kind of statement: ``text(rows)``, with ``columns`` parameters a row, after ``shared``
+    ones for all rows.
 
     Where ``repeatable``, a last row given several times changes nothing, and a short chunk is
     filled up with it; else it is cut into sizes that fit.
@@ -48,6 +51,7 @@ class Bulk(NamedTuple):
     text: Callable[[int], str]
     columns: int
     repeatable: bool = True
+    shared: int = 0
 
 
 def _marks(rows: int, row: str = "?") -> str:
@@ -151,14 +155,26 @@ SET_BALANCES = Bulk(
     ),
     3,
 )
-NOTE_CHANGES = Bulk(
-    lambda rows: (
-        f"INSERT INTO inventory_ledger ({', '.join(LEDGER_COLUMNS)}) VALUES "
-        + _marks(rows, f"({_marks(len(LEDGER_COLUMNS))})")
-    ),
-    len(LEDGER_COLUMNS),
-    repeatable=False,
-)
+NOTED = tuple(name for name in LEDGER_COLUMNS if name != "committed_at")
+NOTED_BY_MOST = tuple(name for name in NOTED if name not in ("money", "partners"))
+
+
+def _note(columns: tuple[str, ...]) -> Bulk:
+    row = f"(?1,{_marks(len(columns))})"
+    return Bulk(
+        lambda rows: (
+            f"INSERT INTO inventory_ledger (committed_at, {', '.join(columns)}) VALUES "
+            + _marks(rows, row)
+        ),
+        len(columns),
+        repeatable=False,
+        shared=1,
+    )
+
+
+NOTE_CHANGES = _note(NOTED_BY_MOST)
+NOTE_MORE_CHANGES = _note(NOTED)
+"""With money or other characters."""
 INDEXED = (
     SESSIONS,
     APPLIED,
@@ -170,7 +186,15 @@ INDEXED = (
     RAISE_VERSIONS,
 )
 """The statements that must find their rows by an index."""
-ALL = (*INDEXED, UPDATE_ITEMS, INSERT_ITEMS, APPLY_OPERATIONS, SET_BALANCES, NOTE_CHANGES)
+ALL = (
+    *INDEXED,
+    UPDATE_ITEMS,
+    INSERT_ITEMS,
+    APPLY_OPERATIONS,
+    SET_BALANCES,
+    NOTE_CHANGES,
+    NOTE_MORE_CHANGES,
+)
 
 _texts: dict[tuple[int, int], str] = {}
 
@@ -215,7 +239,8 @@ def prepare(connection: sqlite3.Connection) -> None:
         for bulk in ALL:
             # No column takes NULL, so that nothing is found and nothing inserted.
             with suppress(sqlite3.IntegrityError):
-                connection.execute(_text(bulk, rows), [None] * (rows * bulk.columns)).fetchall()
+                nothing = [None] * (bulk.shared + rows * bulk.columns)
+                connection.execute(_text(bulk, rows), nothing).fetchall()
         rows //= 2
 
 
@@ -342,20 +367,32 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
 
 def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None:
     """Add rows to the ledger."""
-    rows = list(
-        zip(
-            signed(ledger.character_guid)[:, 0].tolist(),
-            signed(ledger.version)[:, 0].tolist(),
-            signed(ledger.operation_id)[:, 0].tolist(),
-            [now_s] * len(ledger.changes),
-            ledger.world_id.tolist(),
-            ledger.reason.tolist(),
-            ledger.changes,
-            ledger.money,
-            ledger.partners,
-            strict=True,
+    columns: list[list[object]] = [
+        signed(ledger.character_guid)[:, 0].tolist(),
+        signed(ledger.version)[:, 0].tolist(),
+        signed(ledger.operation_id)[:, 0].tolist(),
+        ledger.world_id.tolist(),
+        ledger.reason.tolist(),
+        [*ledger.changes],
+    ]
+    more = [
+        a is not None or b is not None for a, b in zip(ledger.money, ledger.partners, strict=True)
+    ]
+    if any(more):
+        whole: list[list[object]] = [*columns, [*ledger.money], [*ledger.partners]]
+        _run_columns(
+            connection, NOTE_MORE_CHANGES, now_s, [[*compress(one, more)] for one in whole]
         )
-    )
-    for start, taken, size in _sizes(NOTE_CHANGES, len(rows)):
-        flat = [value for row in rows[start : start + taken] for value in row]
-        connection.execute(_text(NOTE_CHANGES, size), flat)
+        columns = [[*compress(one, map(not_, more))] for one in columns]
+    _run_columns(connection, NOTE_CHANGES, now_s, columns)
+
+
+def _run_columns(
+    connection: sqlite3.Connection, bulk: Bulk, shared: object, columns: list[list[object]]
+) -> None:
+    """Run a statement with one shared parameter that adds rows, given as columns."""
+    for start, taken, rows in _sizes(bulk, len(columns[0])):
+        flat = [shared] + [None] * (rows * bulk.columns)
+        for place, column in enumerate(columns, 1):
+            flat[place :: bulk.columns] = column[start : start + taken]
+        connection.execute(_text(bulk, rows), flat)
