@@ -115,12 +115,13 @@ DELETE_SLOTS = (
 
 @lru_cache(maxsize=64)
 def update_changed(fields: tuple[str, ...]) -> str:
-    """Write these columns of the temporary table into their rows; how many there were."""
+    """Write these columns of the temporary table into their rows. ``$1`` is true: only of a
+    statement with parameters asyncpg says how many rows it changed without planning it anew."""
     return (
-        "WITH written AS (UPDATE character_inventory i SET "
+        "UPDATE character_inventory i SET "
         + ", ".join(f"{name} = c.{name}" for name in fields)
-        + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot "
-        "RETURNING 1) SELECT count(*) FROM written"
+        + " FROM changed_item c "
+        "WHERE $1::boolean AND i.character_guid = c.character_guid AND i.slot = c.slot"
     )
 
 
@@ -128,16 +129,18 @@ def _arrays(columns: int, first: int = 1) -> str:
     return ", ".join(f"${number}::bigint[]" for number in range(first, first + columns))
 
 
+APPLY_OPERATIONS = (
+    "INSERT INTO applied_operation (operation_id, applied_at) "
+    "SELECT o, $2 FROM unnest($1::bigint[]) AS o"
+)
 FEW_ROWS = 48
-"""Up to so many records and operations go in as arrays, in one statement; more by COPY, which
-costs two round trips more and far less a row."""
+"""Up to so many records go in as arrays, in one statement; more by COPY, which costs two round
+trips more and far less a row."""
 FINISH_FEW = (
     "WITH changed AS (UPDATE character_inventory i SET "
     + ", ".join(f"{name} = c.{name}" for name in CHANGED_COLUMNS[2:])
     + f" FROM unnest({_arrays(len(CHANGED_COLUMNS), 3)}) AS c ({', '.join(CHANGED_COLUMNS)}) "
-    "WHERE i.character_guid = c.character_guid AND i.slot = c.slot) "
-    "INSERT INTO applied_operation (operation_id, applied_at) "
-    "SELECT o, $2 FROM unnest($1::bigint[]) AS o"
+    f"WHERE i.character_guid = c.character_guid AND i.slot = c.slot) {APPLY_OPERATIONS}"
 )
 INSERT_FEW = (
     f"INSERT INTO character_inventory ({', '.join(ROW_COLUMNS)}) "
@@ -255,12 +258,8 @@ class Transaction:
             await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
             return
         await self._update(updated, changes.changed_fields)
-        await self._copy(
-            "applied_operation",
-            ("operation_id", "applied_at"),
-            operations,
-            np.full(len(operations), self._now_s),
-        )
+        if len(operations):
+            await raw.execute(APPLY_OPERATIONS, operations.tolist(), self._now_s)
 
     async def _set_balances(self, balances: Balances) -> None:
         if len(balances.balance):
@@ -311,7 +310,8 @@ class Transaction:
         owned = owned.where(np.lexsort((owned.items["slot"], owned.character_guid.view(np.int64))))
         names = (*CHANGED_COLUMNS[:2], *fields)
         await self._copy("changed_item", names, *_columns(owned, names))
-        check_written(await self._raw.fetchval(update_changed(fields)), len(owned.items))
+        status = await self._raw.execute(update_changed(fields), True)
+        check_written(int(status.removeprefix("UPDATE ")), len(owned.items))
 
     async def _insert(self, owned: OwnedItems) -> None:
         """Insert records; one without a guid has none, and its own shorter rows."""
