@@ -91,7 +91,7 @@ async def _overwrite(store: SqlStore, owned: OwnedItems) -> None:
     if isinstance(store, SqliteStore):
         raw = store._raw
         assert raw is not None
-        rows = sqlite.table_rows(owned)
+        rows = sqlite._by_character(sqlite.table_rows(owned))
         await store._write(lambda _: sqlite.run(raw, sqlite.UPDATE_ITEMS, rows))
     elif isinstance(store, MariadbStore):
         connection = await store._raw_writer()

@@ -14,7 +14,7 @@ from mmoinv.records import SLOT, Batch, batch_of
 from mmoinv.stores import JoinEntry, LeaveEntry, committed, open_store
 from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.sqlite import SqliteStore
-from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, Slots, Write
+from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, Sessions, Slots, U64Array, Write
 
 Model = dict[int, tuple[int, int, dict[int, int]]]
 """Character to epoch, version and slot to item guid."""
@@ -47,10 +47,22 @@ def remembered(cache: CommittedInventories, character: int, epoch: int, version:
     return content
 
 
+def session(guids: U64Array, epoch: int, version: int) -> Sessions:
+    """Rows of characters that are online in world 1."""
+    numbers = np.ones(len(guids), np.int64)
+    return Sessions(
+        guids,
+        numbers,
+        (epoch * numbers).astype(np.uint32),
+        (version * numbers).astype(np.uint64),
+        numbers > 0,
+    )
+
+
 def keep(cache: CommittedInventories, character: int, epoch: int, version: int, content) -> None:
     guid = np.array([character], np.uint64)
     records = owned([(character, slot, number) for slot, number in content.items()])
-    cache.keep(guid, np.array([epoch], np.uint32), np.array([version], np.uint64), records)
+    cache.keep(session(guid, epoch, version), records)
 
 
 def follow(cache: CommittedInventories, model: Model, changed: dict[int, dict[int, int]]) -> None:
@@ -161,12 +173,7 @@ def test_the_longest_held_makes_room() -> None:
 def test_more_characters_than_there_is_room_for() -> None:
     cache = CommittedInventories(3)
     guids = np.arange(1, 9, dtype=np.uint64)
-    cache.keep(
-        guids,
-        np.ones(8, np.uint32),
-        np.zeros(8, np.uint64),
-        owned([(guid, 1, guid) for guid in range(1, 9)]),
-    )
+    cache.keep(session(guids, 1, 0), owned([(guid, 1, guid) for guid in range(1, 9)]))
     assert len(cache) == 3
     assert CommittedInventories(0).items_of(np.empty(0, np.int64)) is NO_ITEMS
 

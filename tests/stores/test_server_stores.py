@@ -34,7 +34,7 @@ from mmoinv.records import batch_of
 from mmoinv.stores import CommitOutcome, DuplicateRowError, Store, store_for
 from mmoinv.stores.server_store import ServerStore
 from mmoinv.stores.settings import StoreSettings
-from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, NO_SLOTS, OwnedItems, Write
+from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, NO_SLOTS, OwnedItems, Sessions, Write
 
 QUICK = StoreSettings(lock_timeout_s=1.0, statement_timeout_s=3.0, connect_timeout_s=3.0)
 MakeServerStore = Callable[..., ServerStore]
@@ -292,9 +292,13 @@ async def test_an_update_in_place_never_touches_a_strangers_row(store: ServerSto
     await run(store, commit(1, changes(7, item(23, 5))), commit(2, changes(8, item(30, 6))))
     guid = np.array([7], np.uint64)
     store._committed.keep(
-        guid,
-        np.array([1], np.uint32),
-        np.array([1], np.uint64),
+        Sessions(
+            guid,
+            np.array([1]),
+            np.array([1], np.uint32),
+            np.array([1], np.uint64),
+            np.array([True]),
+        ),
         # What is remembered is wrong: guid 6 is character 8's.
         _owned(guid, item(23, 6)),
     )

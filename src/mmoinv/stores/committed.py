@@ -1,20 +1,20 @@
 """What the realm knows to be committed of its characters, so that it need not be read again.
 
 A bounded cache of whole inventories. It is asked with the session epoch and version of the row
-that the transaction has locked, and serves nothing else; what a transaction changed in it is
-dropped unless that transaction was committed. Arrays only, no Python object a character. Knows
-no database: the group logic in `mmoinv.stores.group` keeps it.
+that the transaction has locked, or that it knows to be in it, and serves nothing else; what a
+transaction changed in it is dropped unless that transaction was committed. Arrays only, no Python
+object a character. Knows no database: the group logic in `mmoinv.stores.group` keeps it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from mmoinv.codec import find_keys, find_slots
 from mmoinv.records import INVENTORY_ITEM
-from mmoinv.stores.entries import JoinOutcome
-from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, U64Array, Write
+from mmoinv.stores.entries import JoinEntry, JoinOutcome
+from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, Sessions, U64Array, Write
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -28,7 +28,7 @@ FREE = NOBODY = -1
 
 
 class CommittedInventories:
-    """The committed inventories of up to ``characters`` characters; 0 holds nothing.
+    """The committed inventories and sessions of up to ``characters`` characters; 0 holds nothing.
 
     Between `begin` and `end` lies one transaction. Not for two threads at once.
     """
@@ -38,6 +38,11 @@ class CommittedInventories:
         self._guid = np.zeros(characters, np.uint64)
         self._epoch = np.zeros(characters, np.uint32)
         self._version = np.zeros(characters, np.uint64)
+        self._world = np.zeros(characters, np.int64)
+        self._online = np.zeros(characters, np.bool_)
+        self._checked = np.zeros(characters, np.int64)
+        """Since when nobody else can have changed its session row without our knowing."""
+        self._alone_since = 0
         self._slot = np.zeros((characters, PLACES), np.int32)
         self._words = np.zeros((characters, PLACES, WORDS), np.uint64)
         self._wide = 1
@@ -54,9 +59,12 @@ class CommittedInventories:
 
     # The transaction
 
-    def begin(self) -> None:
-        """A transaction begins; one that was not ended came to nothing."""
+    def begin(self, is_alone: bool = False) -> None:
+        """A transaction begins; one that was not ended came to nothing. ``is_alone``: nobody has
+        written session rows since the last one began, but for what went through here."""
         self.end(committed=False)
+        if not is_alone:
+            self._alone_since += 1
 
     def end(self, committed: bool) -> None:
         """It is over. Unless it was certainly committed, all that it touched is dropped."""
@@ -74,6 +82,26 @@ class CommittedInventories:
         index = np.searchsorted(self._held, character_guids)
         index[index == len(self._held)] = 0
         return np.where(self._held[index] == character_guids, self._row[index], NOBODY)
+
+    def sessions_of(self, rows: Indices) -> tuple[Sessions | None, bool]:
+        """The sessions of held characters, ascending, as they were last known; and whether they
+        are so for certain. None if one of the rows is -1."""
+        if not len(rows) or (rows < 0).any():
+            return None, False
+        known = Sessions(
+            self._guid[rows],
+            self._world[rows],
+            self._epoch[rows],
+            self._version[rows],
+            self._online[rows],
+        )
+        return known, bool((self._checked[rows] == self._alone_since).all())
+
+    def check(self, rows: Indices, sessions: Sessions) -> None:
+        """These rows (none of them -1) are current by the locked session rows."""
+        self._world[rows] = sessions.world_id
+        self._online[rows] = sessions.online
+        self._checked[rows] = self._alone_since
 
     def is_current(self, rows: Indices, epochs: npt.NDArray[np.uint32], versions: U64Array) -> Mask:
         """One bool a row: whether it is what the locked session row says."""
@@ -113,16 +141,11 @@ class CommittedInventories:
 
     # Keeping up
 
-    def keep(
-        self,
-        character_guids: U64Array,
-        epochs: npt.NDArray[np.uint32],
-        versions: U64Array,
-        owned: OwnedItems,
-    ) -> None:
-        """Hold the characters (ascending, each once) with exactly the records of ``owned``."""
+    def keep(self, sessions: Sessions, owned: OwnedItems) -> None:
+        """Hold characters with exactly the records of ``owned``."""
         if not len(self._guid):
             return
+        character_guids = sessions.character_guid
         index = np.searchsorted(character_guids, owned.character_guid)
         fits = np.bincount(index, minlength=len(character_guids)) <= PLACES
         # No more than there are rows; the rest is read again when it is wanted.
@@ -130,25 +153,32 @@ class CommittedInventories:
         if not fits.all():
             self.drop(character_guids[~fits])
             owned, index = owned.where(fits[index]), (np.cumsum(fits) - 1)[index[fits[index]]]
-            character_guids, epochs, versions = character_guids[fits], epochs[fits], versions[fits]
+            sessions = sessions.where(fits)
+            character_guids = sessions.character_guid
         self._touched.append(character_guids)
         rows = self._make_room(character_guids)
-        self._epoch[rows] = epochs
-        self._version[rows] = versions
+        self._epoch[rows] = sessions.epoch
+        self._version[rows] = sessions.version
+        self.check(rows, sessions)
         self._slot[rows] = FREE
         self._fill(rows[index], owned)
 
-    def keep_joined(self, joined: Mapping[int, JoinOutcome]) -> None:
-        """Hold characters, by guid, as their joins have read them."""
-        if not joined:
+    def keep_joined(self, joined: Iterable[tuple[JoinEntry, JoinOutcome]]) -> None:
+        """Hold characters, each at most once, as their joins have read them."""
+        pairs = sorted(joined, key=lambda pair: pair[0].character_guid)
+        if not pairs:
             return
-        outcomes = [joined[guid] for guid in sorted(joined)]
-        guids = np.array(sorted(joined), np.uint64)
+        outcomes = [outcome for _, outcome in pairs]
+        guids = np.array([entry.character_guid for entry, _ in pairs], np.uint64)
         memory = b"".join(outcome.items.tobytes() for outcome in outcomes)
         self.keep(
-            guids,
-            np.array([outcome.epoch for outcome in outcomes], np.uint32),
-            np.array([outcome.version for outcome in outcomes], np.uint64),
+            Sessions(
+                guids,
+                np.array([entry.world_id for entry, _ in pairs], np.int64),
+                np.array([outcome.epoch for outcome in outcomes], np.uint32),
+                np.array([outcome.version for outcome in outcomes], np.uint64),
+                np.ones(len(pairs), np.bool_),
+            ),
             OwnedItems(
                 np.repeat(guids, [len(outcome.items) for outcome in outcomes]),
                 np.frombuffer(memory, INVENTORY_ITEM),

@@ -6,7 +6,8 @@ plain from the arrays, the stage is cut until it is. `write_stage` is a generato
 except for the refused ones and protocol 3.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -27,15 +28,15 @@ from mmoinv.stores.entries import (
     Outcome,
     Verdict,
 )
-from mmoinv.stores.part import RULES, Mask, Part, Rules
-from mmoinv.stores.steps import NO_GUIDS, LedgerRows, Look, Seen, Write
+from mmoinv.stores.part import RULES, Indices, Mask, Part, Rules
+from mmoinv.stores.steps import NO_GUIDS, LedgerRows, Look, Seen, U64Array, Wait, Write
 
-Steps = Generator[Look | Write | LedgerRows, Seen | None, None]
+Steps = Generator[Look | Wait | Write | LedgerRows, Seen | None, None]
 Joins = list[JoinEntry]
 """Joins of characters of which none comes twice."""
 Joined = list[JoinOutcome | JoinRefused]
 GroupSteps = Generator[
-    Look | Write | LedgerRows | Joins | LeaveEntry,
+    Look | Wait | Write | LedgerRows | Joins | LeaveEntry,
     Seen | Joined | LeaveOutcome | None,
     list[Outcome],
 ]
@@ -113,7 +114,8 @@ def write_entries(
     nowhere else, not looked for. Where that is wrong, the insert hits the unique index: whoever
     says so has to roll back then, and to play the group again without it.
 
-    Yields a `Look` (send it what was `Seen`), a `Write` or `LedgerRows` (send it nothing), `Joins`
+    Yields a `Look` (send it what was `Seen`, or nothing yet: then it goes on with what it can, and
+    yields `Wait` for the same), a `Write` or `LedgerRows` (send it nothing), `Joins`
     or a `LeaveEntry` (send it what `mmoinv.stores.sessions` says). A `Write` need not be done when
     the next step is asked for: what that takes to be made is time for the database.
     """
@@ -129,11 +131,9 @@ def write_entries(
                 joined = yield joins
                 assert isinstance(joined, list)
                 committed.keep_joined(
-                    {
-                        entry.character_guid: outcome
-                        for entry, outcome in zip(joins, joined, strict=True)
-                        if isinstance(outcome, JoinOutcome)
-                    }
+                    (entry, outcome)
+                    for entry, outcome in zip(joins, joined, strict=True)
+                    if isinstance(outcome, JoinOutcome)
                 )
                 outcomes.extend(joined)
         else:
@@ -160,8 +160,8 @@ def _each_once(entries: Iterable[JoinEntry]) -> list[Joins]:
 
 
 def write_stage(stage: Stage, mint_guids: MintGuids, trusts_new_guids: bool = False) -> Steps:
-    """Judge and write a stage: yields `Look` (send it what was `Seen`), `Write` and `LedgerRows`.
-    ``trusts_new_guids`` as for `write_entries`."""
+    """Judge and write a stage: yields `Look`, `Wait`, `Write` and `LedgerRows`, and these and
+    ``trusts_new_guids`` are as for `write_entries`."""
     bounds = cut_points(stage.commits)
     for start, stop in pairwise(bounds):
         yield from _write_part(stage, start, stop, mint_guids, trusts_new_guids)
@@ -195,6 +195,50 @@ def cut_points(commits: Commits) -> list[int]:
     return points
 
 
+def _see(look: Look) -> Generator[Look | Wait, Seen | None, Seen]:
+    """What a look shows, whether it is answered at once or later."""
+    seen = yield look
+    if seen is None:
+        seen = yield Wait()
+        assert seen is not None
+    return seen
+
+
+def _see_and_judge_ahead(
+    new_part: Callable[[], Part], part: Part, look: Look
+) -> Generator[Look | Wait, Seen | None, tuple[Part, Seen, Indices | None]]:
+    """What a part's first look shows. If it is not answered at once, the part is judged meanwhile
+    on what will most probably be seen: its `Part.suspects` then, if that was right, else None and
+    the part anew."""
+    seen = yield look
+    if seen is not None:
+        return part, seen, None
+    suspects = None
+    expected = part.expected(look)
+    if expected is not None:
+        again = part.look_again(expected)
+        remembered = part.remember(expected)
+        part.judge(remembered, _no_guids)
+        wanted = again.item_guids, again.whole_characters, part.unseen_guids(remembered)
+        if not any(map(len, wanted)):
+            suspects = part.suspects()
+    seen = yield Wait()
+    assert seen is not None
+    if expected is not None and (
+        suspects is None or len(suspects) or not seen.is_nothing_but(expected.sessions)
+    ):
+        part = new_part()
+        part.look()
+        suspects = None
+    if suspects is not None:
+        part.check(seen.sessions)
+    return part, seen, suspects
+
+
+def _no_guids(count: int) -> U64Array:
+    return np.zeros(count, np.uint64)
+
+
 def _write_part(
     stage: Stage, start: int, stop: int, mint_guids: MintGuids, trusts_new_guids: bool
 ) -> Steps:
@@ -202,28 +246,36 @@ def _write_part(
     whole = start == 0 and stop == len(stage.commits.operations)
     first = int(stage.commits.operations["first_participant"][start])
     behind = first + int(stage.commits.operations["participant_count"][start:stop].sum())
-    part = Part(
+    new_part = partial(
+        Part,
         stage.commits if whole else stage.commits.between(start, stop),
         stage.world_ids[first:behind],
         stage.carries_flags[start:stop],
         stage.committed,
         stage.rules,
     )
-    seen = yield part.look()
-    assert seen is not None
-    again = part.look_again(seen)
-    if len(again.item_guids) or len(again.whole_characters):
-        more = yield again
-        assert more is not None
-        seen = seen.plus(more)
-    seen = part.remember(seen)
-    part.judge(seen, mint_guids)
-    unseen = part.unseen_guids(seen)
-    if len(unseen) and not (trusts_new_guids and part.all_was_seen(seen)):
-        more = yield Look(NO_GUIDS, NO_GUIDS, unseen, NO_GUIDS)
-        assert more is not None
-        part.add_places(more.places)
-    suspects = part.suspects()
+    part = new_part()
+    look = part.look()
+    sessions, is_certain = stage.committed.sessions_of(part.cached_rows)
+    if sessions is not None and is_certain:
+        seen = yield from _see(look._replace(character_guids=NO_GUIDS))
+        seen = seen._replace(sessions=sessions)
+        suspects = None
+    else:
+        part, seen, suspects = yield from _see_and_judge_ahead(new_part, part, look)
+    if suspects is None:
+        again = part.look_again(seen)
+        part.check(seen.sessions)
+        if len(again.item_guids) or len(again.whole_characters):
+            more = yield from _see(again)
+            seen = seen.plus(more)
+        seen = part.remember(seen)
+        part.judge(seen, mint_guids)
+        unseen = part.unseen_guids(seen)
+        if len(unseen) and not (trusts_new_guids and part.all_was_seen(seen)):
+            more = yield from _see(Look(NO_GUIDS, NO_GUIDS, unseen, NO_GUIDS))
+            part.add_places(more.places)
+        suspects = part.suspects()
     if len(suspects) and stop - start > 1:
         # A guid that is stored elsewhere, or comes twice, may be free or taken by the time its
         # operation has its turn: those run alone, the others between them in bulk.

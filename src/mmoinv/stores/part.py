@@ -21,11 +21,14 @@ from mmoinv.stores.money import MAX_BALANCE, Money
 from mmoinv.stores.steps import (
     CHANGEABLE,
     NO_GUIDS,
+    NO_ITEMS,
+    NO_PLACES,
     LedgerRows,
     Look,
     OwnedItems,
     Places,
     Seen,
+    Sessions,
     Slots,
     U64Array,
     Write,
@@ -57,7 +60,7 @@ RULES = Rules()
 class Part:
     """Operations of which no two have a character or an operation id in common.
 
-    The methods are called in their order: `look`, `look_again`, `remember`, `judge`,
+    The methods are called in their order: `look`, `look_again`, `check`, `remember`, `judge`,
     `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `note`,
     `committed_versions`, `messages`.
     """
@@ -125,6 +128,14 @@ class Part:
             self.characters[np.unique(self.money.character)],
         )
 
+    def expected(self, look: Look) -> Seen | None:
+        """What will be seen if nothing unusual is; None if that cannot be known before."""
+        asks = look.item_guids, look.whole_characters, look.wallet_characters
+        sessions, _ = self.committed.sessions_of(self.cached_rows)
+        if sessions is None or any(map(len, asks)) or not self.is_commit.all():
+            return None
+        return Seen(sessions, NO_GUIDS, NO_PLACES, NO_ITEMS, NO_GUIDS)
+
     def look_again(self, seen: Seen) -> Look:
         """What was remembered, but of another epoch or version than the locked rows have."""
         row = find_keys(seen.sessions.character_guid, self.characters)
@@ -147,6 +158,11 @@ class Part:
         self.items_in_place = self.items_in_place[~unknown]
         return Look(NO_GUIDS, NO_GUIDS, guids, self.characters[self.whole_characters & outdated])
 
+    def check(self, sessions: Sessions) -> None:
+        """The rows of these sessions are locked: what is remembered of them is known to be so."""
+        current = np.flatnonzero(self.cached_rows >= 0)
+        self.committed.check(self.cached_rows[current], sessions.where(self.session_row[current]))
+
     def remember(self, seen: Seen) -> Seen:
         """Remembers what was read of whole characters, and adds what had been remembered."""
         sessions = seen.sessions
@@ -160,10 +176,9 @@ class Part:
             read &= ~_is_in(self.characters, seen.damaged_characters)
         if read.any():
             row = self.session_row[read]
-            guids = self.characters[read]
-            mine = find_keys(guids, seen.stored.character_guid) >= 0
+            mine = find_keys(self.characters[read], seen.stored.character_guid) >= 0
             stored = seen.stored if mine.all() else seen.stored.where(mine)
-            self.committed.keep(guids, sessions.epoch[row], sessions.version[row], stored)
+            self.committed.keep(sessions.where(row), stored)
         places, stored = seen.places, seen.stored
         if len(self.items_in_place):
             items = take_records(self.commits.items, self.items_in_place)

@@ -28,7 +28,7 @@ from mmoinv.stores.group import Joined, write_entries
 from mmoinv.stores.schema import require_current
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sql_store import SqlStore
-from mmoinv.stores.steps import LedgerRows, Look, Seen, Write
+from mmoinv.stores.steps import LedgerRows, Look, Seen, Wait, Write
 from mmoinv.stores.store import DuplicateRowError
 
 T = TypeVar("T")
@@ -96,8 +96,9 @@ class ServerStore(SqlStore):
         """Answer a `Look`: the session rows are locked first."""
 
     @abstractmethod
-    async def _change(self, raw: Any, write: Write) -> None:
-        """Do a `Write`, or have it done before the next `Look` or the commit."""
+    async def _change(self, raw: Any, write: Write) -> Coroutine[Any, Any, None] | None:
+        """Do a `Write`, or have it done before the next `Look` or the commit. What is given back
+        does the part that takes the database longest, while the next step is made."""
 
     @abstractmethod
     async def _note(self, raw: Any, rows: LedgerRows) -> None:
@@ -268,12 +269,14 @@ class ServerStore(SqlStore):
                 except StopIteration as end:
                     outcomes: list[Outcome] = end.value
                     break
-                await turn.over()
-                reply = None
+                reply = await turn.over()
+                if isinstance(step, Wait):
+                    continue
                 if isinstance(step, Look):
-                    reply = await self._look(raw, step)
+                    await turn.begin(self._look(raw, step))
                 elif isinstance(step, Write):
-                    await turn.begin(self._change(raw, step))
+                    if rest := await self._change(raw, step):
+                        await turn.begin(rest)
                 elif isinstance(step, LedgerRows):
                     await self._note(raw, step)
                 else:
@@ -328,18 +331,20 @@ class _InTurn:
     """What the database does while the next step is made: one thing at a time, none left behind."""
 
     def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Seen | None] | None = None
 
-    async def begin(self, work: Coroutine[Any, Any, None]) -> None:
+    async def begin(self, work: Coroutine[Any, Any, Seen | None]) -> None:
         """Begin it: what it sends first is on its way."""
-        self._task = asyncio.create_task(work, name="mmoinv write")
+        self._task = asyncio.create_task(work, name="mmoinv store")
         await asyncio.sleep(0)
 
-    async def over(self) -> None:
-        """Wait for it; raises what it raised."""
+    async def over(self) -> Seen | None:
+        """Wait for it: what it has seen, if it is a look; raises what it raised."""
+        seen = None
         if self._task is not None:
-            await self._task
+            seen = await self._task
             self._task = None
+        return seen
 
     async def __aenter__(self) -> Self:
         return self

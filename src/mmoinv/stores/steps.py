@@ -1,8 +1,8 @@
 """What the group logic asks of a database, and what it is told: arrays, no SQL.
 
-`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`; it yields a `Write`, or
-`LedgerRows`, and is sent nothing. A store turns each into a few bulk statements inside its open
-transaction.
+`mmoinv.stores.group` yields a `Look` and is sent what was `Seen`, at once or after a `Wait`; it
+yields a `Write`, or `LedgerRows`, and is sent nothing. A store turns each into a few bulk
+statements inside its open transaction.
 """
 
 from typing import Any, NamedTuple
@@ -25,6 +25,10 @@ class Sessions(NamedTuple):
     epoch: npt.NDArray[np.uint32]
     version: U64Array
     online: npt.NDArray[np.bool_]
+
+    def where(self, mask: npt.NDArray[Any]) -> "Sessions":
+        """Those that a boolean array of their length, or an index array, picks."""
+        return Sessions(*(column[mask] for column in self))
 
 
 class Places(NamedTuple):
@@ -131,6 +135,13 @@ class Seen(NamedTuple):
         np.empty(0, np.uint64), np.empty(0, np.uint16), np.empty(0, np.int64)
     )
 
+    def is_nothing_but(self, sessions: Sessions) -> bool:
+        """Whether these very sessions were seen, and nothing else."""
+        others = self.applied, *self.places, *self.stored, self.damaged_characters, *self.balances
+        return not any(map(len, others)) and all(
+            np.array_equal(one, other) for one, other in zip(self.sessions, sessions, strict=True)
+        )
+
     def plus(self, more: "Seen") -> "Seen":
         """This and what a second look at items showed; the sessions are those of the first."""
         return self._replace(
@@ -138,6 +149,10 @@ class Seen(NamedTuple):
             stored=self.stored.plus(more.stored),
             damaged_characters=np.concatenate([self.damaged_characters, more.damaged_characters]),
         )
+
+
+class Wait(NamedTuple):
+    """A step: nothing more can be done before the last `Look` is answered."""
 
 
 CHANGEABLE = tuple(name for name in INVENTORY_ITEM.names or () if name not in ("slot", "item_guid"))
@@ -169,6 +184,7 @@ class Write(NamedTuple):
 NO_GUIDS: U64Array = np.empty(0, np.uint64)
 NO_ITEMS = OwnedItems(NO_GUIDS, np.empty(0, INVENTORY_ITEM))
 NO_BALANCES = Balances(NO_GUIDS, np.empty(0, np.uint16), np.empty(0, np.int64))
+NO_PLACES = Places(NO_GUIDS, NO_GUIDS, np.empty(0, np.int64))
 NO_SLOTS = Slots(NO_GUIDS, np.empty(0, SLOT))
 
 

@@ -7,7 +7,7 @@ the shorter are the locks.
 import logging
 import math
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncmy
@@ -143,13 +143,14 @@ class MariadbStore(ServerStore):
                     rows[kind].extend(found)
         return bulk.seen(rows)
 
-    async def _change(self, raw: Any, write: Write) -> None:
+    async def _change(self, raw: Any, write: Write) -> Coroutine[Any, Any, None] | None:
         self._left += bulk.changes(write, self._now_s)
         self._updated = len(write.updated.items)
         # Much is begun at once, and runs while the ledger's rows are made; a little goes with
         # them, since another way to the server and back would be longer than that.
         if len(write.updated.items) + len(write.inserted.items) > bulk.FEW_ROWS:
-            await self._flush(raw)
+            return self._flush(raw)
+        return None
 
     async def _note(self, raw: Any, rows: LedgerRows) -> None:
         self._left.append(bulk.note(rows, self._now_s))

@@ -5,7 +5,7 @@ COPY, packed by numpy: no Python object a row. Knows the tables, not why they ch
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -236,8 +236,8 @@ class Transaction:
         columns = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
         return _sessions(columns)
 
-    async def write(self, changes: Write) -> None:
-        """Do a `Write`."""
+    async def write(self, changes: Write) -> Coroutine[Any, Any, None] | None:
+        """Do a `Write`; what is given back does the rest of it."""
         raw = self._raw
         if len(changes.emptied_characters):
             await raw.execute(EMPTY_CHARACTERS, signed(changes.emptied_characters))
@@ -256,10 +256,18 @@ class Transaction:
         if len(updated.items) <= FEW_ROWS and len(operations) <= FEW_ROWS:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
             await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
-            return
-        await self._update(updated, changes.changed_fields)
+            return None
+        names = (*CHANGED_COLUMNS[:2], *changes.changed_fields)
+        await self._bring_changed(updated, names)
+        return self._finish(operations, len(updated.items), changes.changed_fields)
+
+    async def _finish(self, operations: I64Array, updated: int, fields: tuple[str, ...]) -> None:
+        """Overwrite these fields of as many records as were brought, and note operations."""
+        if updated:
+            status = await self._raw.execute(update_changed(fields), True)
+            check_written(int(status.removeprefix("UPDATE ")), updated)
         if len(operations):
-            await raw.execute(APPLY_OPERATIONS, operations.tolist(), self._now_s)
+            await self._raw.execute(APPLY_OPERATIONS, operations.tolist(), self._now_s)
 
     async def _set_balances(self, balances: Balances) -> None:
         if len(balances.balance):
@@ -299,8 +307,8 @@ class Transaction:
         if len(guids):
             await self._raw.execute(RAISE_VERSIONS, signed(guids), by)
 
-    async def _update(self, owned: OwnedItems, fields: tuple[str, ...]) -> None:
-        """Overwrite these fields of records whose item stays in its slot."""
+    async def _bring_changed(self, owned: OwnedItems, names: tuple[str, ...]) -> None:
+        """Fill the temporary table with these columns of records whose item stays in its slot."""
         if not len(owned.items):
             return
         if self._has_changed:
@@ -308,10 +316,7 @@ class Transaction:
         self._has_changed = True
         # Neighbours in the table one after the other.
         owned = owned.where(np.lexsort((owned.items["slot"], owned.character_guid.view(np.int64))))
-        names = (*CHANGED_COLUMNS[:2], *fields)
         await self._copy("changed_item", names, *_columns(owned, names))
-        status = await self._raw.execute(update_changed(fields), True)
-        check_written(int(status.removeprefix("UPDATE ")), len(owned.items))
 
     async def _insert(self, owned: OwnedItems) -> None:
         """Insert records; one without a guid has none, and its own shorter rows."""

@@ -1,7 +1,7 @@
 """The PostgreSQL store: connections, transactions, errors; the statements are in `bulk`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -96,8 +96,8 @@ class PostgresqlStore(ServerStore):
     async def _look(self, raw: Any, look: Look) -> Seen:
         return await self._transaction.look(look)
 
-    async def _change(self, raw: Any, write: Write) -> None:
-        await self._transaction.write(write)
+    async def _change(self, raw: Any, write: Write) -> Coroutine[Any, Any, None] | None:
+        return await self._transaction.write(write)
 
     async def _note(self, raw: Any, rows: LedgerRows) -> None:
         await self._transaction.note(rows)

@@ -337,15 +337,19 @@ def _stored(rows: I64Array) -> tuple[OwnedItems, U64Array]:
 
 
 def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
-    """Do a `Write` inside the open transaction; ``now_s`` in seconds since 1970."""
+    """Do a `Write` inside the open transaction; ``now_s`` in seconds since 1970.
+
+    Rows of large tables in the order of their tables: of a group of a thousand neighbours are
+    often on one page, and raising versions takes half as long.
+    """
     run(connection, EMPTY_CHARACTERS, signed(changes.emptied_characters))
     deleted = np.empty((len(changes.deleted.slot), 2), np.int64)
     deleted[:, 0] = signed(changes.deleted.character_guid)[:, 0]
     deleted[:, 1] = changes.deleted.slot
     run(connection, DELETE_SLOTS, deleted)
-    run(connection, UPDATE_ITEMS, table_rows(changes.updated))
-    run(connection, INSERT_ITEMS, table_rows(changes.inserted))
-    run(connection, RAISE_VERSIONS, signed(changes.committed_characters))
+    run(connection, UPDATE_ITEMS, _by_character(table_rows(changes.updated)))
+    run(connection, INSERT_ITEMS, _by_character(table_rows(changes.inserted)))
+    run(connection, RAISE_VERSIONS, np.sort(signed(changes.committed_characters), axis=0))
     applied = np.empty((len(changes.committed_operations), 2), np.int64)
     applied[:, 0] = signed(changes.committed_operations)[:, 0]
     applied[:, 1] = now_s
@@ -363,6 +367,10 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
                 axis=1,
             ),
         )
+
+
+def _by_character(rows: I64Array) -> I64Array:
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None:

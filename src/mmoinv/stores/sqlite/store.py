@@ -52,6 +52,9 @@ class SqliteStore(SqlStore):
         self._raw: sqlite3.Connection | None = None
         self._engine: Engine | None = None
         self._checkpoints: Checkpoints | None = None
+        self._undisturbed: int | None = None
+        """SQLite's number for what others have committed, as of the last group; None if we have
+        written anything else since."""
 
     @property
     def is_open(self) -> bool:
@@ -125,6 +128,20 @@ class SqliteStore(SqlStore):
         return await self._on_thread(do)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
+        def disturb(connection: Connection) -> T:
+            self._undisturbed = None
+            return work(connection)
+
+        return await self._in_transaction(disturb)
+
+    def _is_alone(self) -> bool:
+        """Whether nobody has written to the file since the last group, in the open transaction."""
+        assert self._raw is not None
+        before = self._undisturbed
+        (self._undisturbed,) = self._raw.execute("PRAGMA data_version").fetchone()
+        return before == self._undisturbed
+
+    async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` on the thread in one transaction: all of it is on the disk, or nothing."""
 
         def do() -> T:
@@ -188,7 +205,7 @@ class SqliteStore(SqlStore):
 
         def work(connection: Connection, trusts_new_guids: bool = True) -> list[Outcome]:
             assert self._raw is not None
-            committed.begin()
+            committed.begin(self._is_alone())
             return write_group(
                 self._raw,
                 connection,
@@ -200,9 +217,9 @@ class SqliteStore(SqlStore):
             )
 
         try:
-            outcomes = await self._write(work)
+            outcomes = await self._in_transaction(work)
         except DuplicateRowError:
-            outcomes = await self._write(partial(work, trusts_new_guids=False))
+            outcomes = await self._in_transaction(partial(work, trusts_new_guids=False))
         committed.end(committed=True)
         return outcomes
 
