@@ -234,15 +234,15 @@ class CommittedInventories:
         self._words[rows, place] = _words(owned)
         return full
 
-    def follow(self, write: Write, versions: U64Array) -> None:
+    def follow(self, write: Write, rows: Indices, versions: U64Array) -> None:
         """Do to the held characters what a `Write` does to the database.
 
-        ``versions`` u64, the new ones, in the order of its ``committed_characters``.
+        ``rows`` as `rows_of` has them, and ``versions`` u64, the new ones, both in the order of its
+        ``committed_characters``.
         """
         if not len(self._held):
             return
         characters = write.committed_characters
-        rows = self.rows_of(characters)
         held = rows >= 0
         if not held.any():
             return

@@ -13,6 +13,7 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.codec import find_keys
 from mmoinv.commits import Commits, join_commits
 from mmoinv.stores.committed import CommittedInventories
 from mmoinv.stores.entries import (
@@ -178,6 +179,8 @@ def cut_points(commits: Commits) -> list[int]:
         (commits.participants["character_guid"], commits.participants["operation"]),
         (commits.operations["operation_id"], np.arange(count)),
     ):
+        if (find_keys(keys, keys) == np.arange(len(keys))).all():
+            continue
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         again = np.flatnonzero(ordered[1:] == ordered[:-1])
@@ -288,7 +291,7 @@ def _write_part(
     write = part.write()
     if len(write.committed_operations):
         yield write
-        stage.committed.follow(write, part.committed_versions())
+        stage.committed.follow(write, part.committed_rows(), part.committed_versions())
         if stage.rules.keeps_ledger:
             yield part.note()
     stage.statuses[start:stop] = part.statuses

@@ -37,21 +37,27 @@ def ledger_rows(
 
     # The slots whose record is another one afterwards, and those that are left empty.
     came = np.flatnonzero(~unchanged)
-    cleared = np.zeros(len(part.characters), np.bool_)
-    cleared[part.character_of[emptied]] = True
-    goes = cleared[part.stored_key >> 16] | (find_keys(deleted_keys, part.stored_key) >= 0)
-    lost = np.flatnonzero(goes)
-    lost = lost[find_keys(part.saved_keys, part.stored_key[lost]) < 0]
-    keys = np.concatenate([part.saved_keys[came], part.stored_key[lost]])
-    order = np.argsort(keys, kind="stable")
-    order = order[np.argsort(row_of_character[keys[order] >> 16], kind="stable")]
-    nothing = len(part.stored_items)
-    stored = np.concatenate([part.stored_items, NOTHING])
-    was = find_keys(part.stored_key, part.saved_keys[came])
-    was = np.concatenate([np.where(was < 0, nothing, was), lost])
-    after = np.concatenate([take_records(saved, came), np.zeros(len(lost), INVENTORY_ITEM)])
-    counts = np.bincount(row_of_character[keys >> 16], minlength=len(rows)).astype(np.uint64)
-    changes = pack_changes(take_records(stored, was[order]), take_records(after, order), counts)
+    keys, was, after = part.saved_keys[came], part.stored_row[came], take_records(saved, came)
+    if len(deleted_keys) or emptied.any():
+        cleared = np.zeros(len(part.characters), np.bool_)
+        cleared[part.character_of[emptied]] = True
+        goes = cleared[part.stored_key >> 16] | (find_keys(deleted_keys, part.stored_key) >= 0)
+        lost = np.flatnonzero(goes)
+        lost = lost[find_keys(part.saved_keys, part.stored_key[lost]) < 0]
+        keys = np.concatenate([keys, part.stored_key[lost]])
+        was = np.concatenate([was, lost])
+        after = np.concatenate([after, np.zeros(len(lost), INVENTORY_ITEM)])
+    row = row_of_character[keys >> 16]
+    place = row << 16 | keys & 0xFFFF
+    if (place[1:] < place[:-1]).any():
+        order = np.argsort(place)
+        was, after = was[order], take_records(after, order)
+    stored = part.stored_items
+    if (was < 0).any():
+        # -1 is the last one.
+        stored = np.concatenate([stored, NOTHING])
+    counts = np.bincount(row, minlength=len(rows)).astype(np.uint64)
+    changes = pack_changes(take_records(stored, was), after, counts)
     operation = part.operation_of[rows]
     return LedgerRows(
         participants["character_guid"][rows],

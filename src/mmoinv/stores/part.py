@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mmoinv.codec import find_keys
 from mmoinv.commits import UNKNOWN_OPERATION, CommitFlags, Commits, OperationKind
-from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, Batch, fault_sentence
+from mmoinv.records import INVENTORY_ITEM, SLOT, U16_MAX, U64_MAX, Batch, fault_sentence
 from mmoinv.stores.committed import NOBODY, CommittedInventories
 from mmoinv.stores.completion import complete_items
 from mmoinv.stores.entries import MintGuids, Verdict
@@ -39,6 +39,7 @@ Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NOT_SAVED = "nothing was saved"
+WORDS = INVENTORY_ITEM.itemsize // 8
 WHOLE_FROM_ITEMS = 12
 """From so many saved records on, all that is stored of the character is read first: what has
 not changed then need not be written."""
@@ -149,7 +150,9 @@ class Part:
         else:
             current = np.zeros(len(self.characters), np.bool_)
         outdated = (self.cached_rows >= 0) & ~current
-        self.cached_rows[outdated] = NOBODY
+        if outdated.any():
+            self.committed.drop(self.characters[outdated])
+            self.cached_rows[outdated] = NOBODY
         if self.rules.keeps_ledger:
             self.whole_characters |= outdated
         owner = self.character_of[self.participant_of_item[self.items_in_place]]
@@ -179,15 +182,10 @@ class Part:
             mine = find_keys(self.characters[read], seen.stored.character_guid) >= 0
             stored = seen.stored if mine.all() else seen.stored.where(mine)
             self.committed.keep(sessions.where(row), stored)
-        places, stored = seen.places, seen.stored
-        if len(self.items_in_place):
-            items = take_records(self.commits.items, self.items_in_place)
-            owner = self.character_of[self.participant_of_item[self.items_in_place]]
-            slot = items["slot"].astype(np.int64)
-            places = places.plus(Places(items["item_guid"], self.characters[owner], slot))
+            self.cached_rows = self.committed.rows_of(self.characters)
         if len(remembered.items):
-            stored = stored.plus(remembered)
-        return seen._replace(places=places, stored=stored)
+            seen = seen._replace(stored=seen.stored.plus(remembered))
+        return seen
 
     def _touched(self) -> OwnedItems:
         """What is remembered of the slots that are written, of characters that are not whole."""
@@ -345,14 +343,19 @@ class Part:
         self.stored_key |= stored.items["slot"]
         self.stored_items = stored.items
         self.is_damaged: Mask = _is_in(self.characters, seen.damaged_characters)
+        self.in_place: Mask = np.zeros(len(self.commits.items), np.bool_)
+        self.in_place[self.items_in_place] = True
+        guids = self.commits.items["item_guid"][self.items_in_place]
         self.places = seen.places
-        self.add_places(
-            Places(
-                stored.items["item_guid"],
-                stored.character_guid,
-                stored.items["slot"].astype(np.int64),
+        others = np.flatnonzero(find_keys(guids, stored.items["item_guid"]) < 0)
+        if len(others):
+            self.add_places(
+                Places(
+                    stored.items["item_guid"][others],
+                    stored.character_guid[others],
+                    stored.items["slot"][others].astype(np.int64),
+                )
             )
-        )
 
     def add_places(self, places: Places) -> None:
         """More of where items are stored."""
@@ -462,7 +465,7 @@ class Part:
             take_records(self.commits.items, self.live_items),
         )
         same_guid = self.place_key == self.saved_keys[self.place_item]
-        stays = np.zeros(len(self.live_items), np.bool_)
+        stays = self.in_place[self.live_items]
         stays[self.place_item[same_guid]] = True
         # A replacement is spelled out by what is stored, unless not all of that can be read, or
         # nothing of it stays.
@@ -472,7 +475,8 @@ class Part:
         has_staying[self.saved_owner[stays]] = True
         emptied |= replaced & ~has_staying
         stays &= ~emptied[self.saved_owner]
-        unchanged = stays & self._same_as_stored(saved.items)
+        bits = self._changed_bits(saved.items)
+        unchanged = stays & ~bits.any(axis=1)
         leaving = [self.saved_keys[~stays & ~replaced[self.saved_owner]], self.deleted_keys]
         if replaced.any():
             spelled_out = np.zeros(len(self.characters), np.bool_)
@@ -491,48 +495,33 @@ class Part:
             participants["character_guid"][committed],
             operations["operation_id"][self.alive],
             self.money.write(self.characters, self.alive[self.money.operation]),
-            self._changed_fields(saved.items, updated),
+            _changed_fields(bits[updated]),
         )
 
     def note(self) -> LedgerRows:
         """What the ledger is to know of that."""
         return ledger_rows(self, *self._written)
 
+    def committed_rows(self) -> Indices:
+        """Where they are remembered, -1 who is not: as `committed_versions`."""
+        return self.cached_rows[self.character_of[self.alive[self.operation_of]]]
+
     def committed_versions(self) -> U64Array:
         """The new versions, in the order of the `Write`'s ``committed_characters``."""
         return self.versions[self.alive[self.operation_of]]
 
-    def _same_as_stored(self, saved: Batch) -> Mask:
-        """One bool a live item: whether the very record is stored in its slot."""
-        same = np.zeros(len(saved), np.bool_)
-        row = self._stored_row = find_keys(self.stored_key, self.saved_keys)
+    def _changed_bits(self, saved: Batch) -> U64Array:
+        """Which bits of each live item are others than those of what is stored in its slot, as the
+        words of a record; all of them where nothing is. (numpy compares structured arrays field by
+        field.)"""
+        row = self.stored_row = find_keys(self.stored_key, self.saved_keys)
         known = np.flatnonzero(row >= 0)
-        if len(known):
-            differences = self._differences(saved, known)
-            same[known] = ~differences.any(axis=1)
-        return same
-
-    def _differences(self, saved: Batch, which: Indices) -> U64Array:
-        """Which bits of some live items are others than what is stored in their slot, as the
-        words of a record; numpy's own comparison of structured arrays goes field by field."""
-        pair = [
-            records.view(np.uint64).reshape(-1, INVENTORY_ITEM.itemsize // 8)
-            for records in (
-                take_records(saved, which),
-                take_records(self.stored_items, self._stored_row[which]),
-            )
-        ]
-        differences: U64Array = pair[0] ^ pair[1]
-        return differences
-
-    def _changed_fields(self, saved: Batch, updated: Indices) -> tuple[str, ...]:
-        """In which fields any of these live items differs from what is stored; all of them if
-        that is not known."""
-        if (self._stored_row[updated] < 0).any():
-            return CHANGEABLE
-        changed = np.bitwise_or.reduce(self._differences(saved, updated), axis=0)
-        record = changed.view(INVENTORY_ITEM)[0]
-        return tuple(name for name in CHANGEABLE if record[name])
+        if len(known) == len(row):
+            return _words(saved) ^ _words(take_records(self.stored_items, row))
+        bits = np.full((len(saved), WORDS), U64_MAX, np.uint64)
+        stored = take_records(self.stored_items, row[known])
+        bits[known] = _words(saved)[known] ^ _words(stored)
+        return bits
 
     def messages(self) -> dict[int, str]:
         """Why each refused operation was refused."""
@@ -561,6 +550,17 @@ class Part:
                     f"{self.versions[span][which]}; {NOT_SAVED}"
                 )
         return f"{_fault(operation)}; {NOT_SAVED}"
+
+
+def _words(items: Batch) -> U64Array:
+    words: U64Array = items.view(np.uint64).reshape(-1, WORDS)
+    return words
+
+
+def _changed_fields(bits: U64Array) -> tuple[str, ...]:
+    """In which fields any of these records differs from what is stored."""
+    record = np.bitwise_or.reduce(bits, axis=0).view(INVENTORY_ITEM)[0]
+    return tuple(name for name in CHANGEABLE if record[name])
 
 
 def _fault(operation: Any) -> str:

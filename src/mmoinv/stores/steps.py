@@ -5,6 +5,7 @@ yields a `Write`, or `LedgerRows`, and is sent nothing. A store turns each into 
 statements inside its open transaction.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,11 @@ class Sessions(NamedTuple):
     def where(self, mask: npt.NDArray[Any]) -> "Sessions":
         """Those that a boolean array of their length, or an index array, picks."""
         return Sessions(*(column[mask] for column in self))
+
+    def equals(self, other: "Sessions") -> bool:
+        """Whether these are the very same."""
+        pairs: Iterator[tuple[Any, Any]] = zip(self, other, strict=True)
+        return all(np.array_equal(*pair) for pair in pairs)
 
 
 class Places(NamedTuple):
@@ -138,9 +144,7 @@ class Seen(NamedTuple):
     def is_nothing_but(self, sessions: Sessions) -> bool:
         """Whether these very sessions were seen, and nothing else."""
         others = self.applied, *self.places, *self.stored, self.damaged_characters, *self.balances
-        return not any(map(len, others)) and all(
-            np.array_equal(one, other) for one, other in zip(self.sessions, sessions, strict=True)
-        )
+        return not any(map(len, others)) and self.sessions.equals(sessions)
 
     def plus(self, more: "Seen") -> "Seen":
         """This and what a second look at items showed; the sessions are those of the first."""
