@@ -119,7 +119,7 @@ DAMAGES = {
     "item gone": "DELETE FROM character_inventory WHERE item_guid = 2",
     "version": "UPDATE character_session SET version = 9 WHERE character_guid = 7",
     "gap": "DELETE FROM inventory_ledger WHERE character_guid = 7 AND version = 2",
-    "fork": "INSERT INTO inventory_ledger SELECT 99, character_guid, version, operation_id, "
+    "fork": "INSERT INTO inventory_ledger SELECT 9999, character_guid, version, operation_id, "
     "committed_at, world_id, reason, changes, money, partners FROM inventory_ledger "
     "WHERE character_guid = 7 AND version = 2",
     "money": "UPDATE character_wallet SET balance = 99 WHERE character_guid = 7",

@@ -6,7 +6,7 @@ plain from the arrays, the stage is cut until it is. `write_stage` is a generato
 except for the refused ones and protocol 3.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 
@@ -29,7 +29,7 @@ from mmoinv.stores.entries import (
     Outcome,
     Verdict,
 )
-from mmoinv.stores.part import RULES, Indices, Mask, Part, Rules
+from mmoinv.stores.part import RULES, Mask, Part, Rules
 from mmoinv.stores.steps import NO_GUIDS, LedgerRows, Look, Seen, U64Array, Wait, Write
 
 Steps = Generator[Look | Wait | Write | LedgerRows, Seen | None, None]
@@ -207,35 +207,15 @@ def _see(look: Look) -> Generator[Look | Wait, Seen | None, Seen]:
     return seen
 
 
-def _see_and_judge_ahead(
-    new_part: Callable[[], Part], part: Part, look: Look
-) -> Generator[Look | Wait, Seen | None, tuple[Part, Seen, Indices | None]]:
-    """What a part's first look shows. If it is not answered at once, the part is judged meanwhile
-    on what will most probably be seen: its `Part.suspects` then, if that was right, else None and
-    the part anew."""
-    seen = yield look
-    if seen is not None:
-        return part, seen, None
-    suspects = None
-    expected = part.expected(look)
-    if expected is not None:
-        again = part.look_again(expected)
-        remembered = part.remember(expected)
-        part.judge(remembered, _no_guids)
-        wanted = again.item_guids, again.whole_characters, part.unseen_guids(remembered)
-        if not any(map(len, wanted)):
-            suspects = part.suspects()
-    seen = yield Wait()
-    assert seen is not None
-    if expected is not None and (
-        suspects is None or len(suspects) or not seen.is_nothing_but(expected.sessions)
-    ):
-        part = new_part()
-        part.look()
-        suspects = None
-    if suspects is not None:
-        part.check(seen.sessions)
-    return part, seen, suspects
+def _write_ahead(part: Part, expected: Seen) -> Write | None:
+    """What a part writes if just this is seen; None if more would have to be looked at."""
+    again = part.look_again(expected)
+    remembered = part.remember(expected)
+    part.judge(remembered, _no_guids)
+    wanted = again.item_guids, again.whole_characters, part.unseen_guids(remembered)
+    if any(map(len, wanted)) or len(part.suspects()):
+        return None
+    return part.write()
 
 
 def _no_guids(count: int) -> U64Array:
@@ -260,13 +240,28 @@ def _write_part(
     part = new_part()
     look = part.look()
     sessions, is_certain = stage.committed.sessions_of(part.cached_rows)
+    write = None
     if sessions is not None and is_certain:
         seen = yield from _see(look._replace(character_guids=NO_GUIDS))
         seen = seen._replace(sessions=sessions)
-        suspects = None
     else:
-        part, seen, suspects = yield from _see_and_judge_ahead(new_part, part, look)
-    if suspects is None:
+        answer = yield look
+        if answer is None:
+            # The database is looking: meanwhile for what will most probably be seen.
+            expected = part.expected(look)
+            if expected is not None:
+                write = _write_ahead(part, expected)
+            answer = yield Wait()
+            assert answer is not None
+            if expected is None:
+                pass
+            elif write is not None and answer.is_nothing_but(expected.sessions):
+                part.check(answer.sessions)
+            else:
+                write, part = None, new_part()
+                part.look()
+        seen = answer
+    if write is None:
         again = part.look_again(seen)
         part.check(seen.sessions)
         if len(again.item_guids) or len(again.whole_characters):
@@ -279,16 +274,18 @@ def _write_part(
             more = yield from _see(Look(NO_GUIDS, NO_GUIDS, unseen, NO_GUIDS))
             part.add_places(more.places)
         suspects = part.suspects()
-    if len(suspects) and stop - start > 1:
-        # A guid that is stored elsewhere, or comes twice, may be free or taken by the time its
-        # operation has its turn: those run alone, the others between them in bulk.
-        points = sorted({0, stop - start, *suspects.tolist(), *(suspects + 1).tolist()})
-        for begin, end in pairwise(points):
-            yield from _write_part(stage, start + begin, start + end, mint_guids, trusts_new_guids)
-        return
-    if len(suspects):
-        part.refuse_duplicate()
-    write = part.write()
+        if len(suspects) and stop - start > 1:
+            # A guid that is stored elsewhere, or comes twice, may be free or taken by the time its
+            # operation has its turn: those run alone, the others between them in bulk.
+            points = sorted({0, stop - start, *suspects.tolist(), *(suspects + 1).tolist()})
+            for begin, end in pairwise(points):
+                yield from _write_part(
+                    stage, start + begin, start + end, mint_guids, trusts_new_guids
+                )
+            return
+        if len(suspects):
+            part.refuse_duplicate()
+        write = part.write()
     if len(write.committed_operations):
         yield write
         stage.committed.follow(write, part.committed_rows(), part.committed_versions())

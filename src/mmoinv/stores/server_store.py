@@ -101,8 +101,9 @@ class ServerStore(SqlStore):
         does the part that takes the database longest, while the next step is made."""
 
     @abstractmethod
-    async def _note(self, raw: Any, rows: LedgerRows) -> None:
-        """Add rows to the ledger, or have it done as a `Write` is."""
+    def _note(self, raw: Any, rows: LedgerRows) -> Callable[[], Coroutine[Any, Any, object]]:
+        """Prepare what adds rows to the ledger, or has it done as a `Write` is: to be called when
+        the database has done what it is at."""
 
     @abstractmethod
     async def _flush(self, raw: Any) -> None:
@@ -259,31 +260,33 @@ class ServerStore(SqlStore):
     ) -> list[Outcome]:
         writer = await self._take_writer()
         raw = await self._raw_writer()
-        await self._begin(raw, int(time.time()))
         steps = write_entries(entries, mint_guids, self._committed, trusts_new_guids, self.rules)
         reply: Seen | Joined | LeaveOutcome | None = None
         async with _InTurn() as turn:
+            await turn.begin(self._begin(raw, int(time.time())))
             while True:
                 try:
                     step = steps.send(reply)
                 except StopIteration as end:
                     outcomes: list[Outcome] = end.value
                     break
+                note = self._note(raw, step) if isinstance(step, LedgerRows) else None
                 reply = await turn.over()
                 if isinstance(step, Wait):
                     continue
-                if isinstance(step, Look):
+                if note is not None:
+                    await note()
+                elif isinstance(step, Look):
                     await turn.begin(self._look(raw, step))
                 elif isinstance(step, Write):
                     if rest := await self._change(raw, step):
                         await turn.begin(rest)
-                elif isinstance(step, LedgerRows):
-                    await self._note(raw, step)
                 else:
                     await self._flush(raw)
                     if isinstance(step, LeaveEntry):
                         reply = await writer.run_sync(sessions.leave, step)
                     else:
+                        assert isinstance(step, list)
                         reply = await writer.run_sync(sessions.join, step)
             await turn.over()
         await self._commit(raw)

@@ -253,9 +253,9 @@ LEDGER = Table(
 written. version is the one that it made, committed_at in seconds since 1970;
 `mmoinv.stores.ledger` packs and unpacks the rest."""
 # Not the key itself: rows of everyone among each other would be spread over the whole table, and
-# each be a page to write. SQLite has another one: see `ledger_view`.
+# each be a page to write. The other databases have another index: see `ledger_view`.
 Index("inventory_ledger_version", LEDGER.c.character_guid, LEDGER.c.version, unique=True).ddl_if(
-    callable_=lambda *_, dialect, **__: dialect.name != "sqlite"
+    callable_=lambda *_, dialect, **__: keeps_unsigned(dialect)
 )
 
 LEDGER_COLUMNS = tuple(LEDGER.columns.keys())[1:]
@@ -263,8 +263,8 @@ LEDGER_COLUMNS = tuple(LEDGER.columns.keys())[1:]
 LEDGER_VIEW = "character_ledger"
 CHARACTER_LEDGER = LEDGER.to_metadata(MetaData(), name=LEDGER_VIEW)
 """The same rows, for whoever wants those of some characters: see `ledger_view`."""
-LEDGER_SEGMENT_BITS = 13
-"""So many low bits of ledger_id number the rows of one segment of SQLite's index."""
+LEDGER_SEGMENT_BITS = 12
+"""So many low bits of ledger_id number the rows of one segment of the index."""
 LEDGER_SEGMENT = f"ledger_id >> {LEDGER_SEGMENT_BITS}"
 
 VERSION_TABLE = "mmoinv_schema_version"
@@ -290,24 +290,37 @@ def unsigned_view(dialect_name: str) -> str:
     return f"CREATE VIEW {UNSIGNED_VIEW} AS SELECT {', '.join(columns)} FROM character_inventory"
 
 
-def ledger_view(dialect_name: str) -> str:
+def has_ledger_segments(dialect: Dialect) -> bool:
+    """Whether the database indexes the ledger by segments: see `ledger_view`. MariaDB's keys are of
+    columns only, and none may be made of the number that it gives."""
+    return not keeps_unsigned(dialect)
+
+
+def ledger_view(dialect: Dialect) -> str:
     """The statement that creates the view which finds a character's rows of the ledger quickly.
 
-    SQLite writes whole pages, and the rows of a group are of characters all over: an index by
-    character would be a page to write for each row as soon as the ledger is long. So there the
-    index is by segments of the ledger: only the newest one is written to, and to find a
-    character's rows takes a look into each. The other databases have the index by character.
+    The rows of a group are of characters all over: in an index by character each would be a page
+    of its own to write, as soon as the ledger is long. So the index is by segments of the ledger:
+    only the newest one is written to, and to find a character's rows takes a look into each.
     """
-    if dialect_name != "sqlite":
+    if not has_ledger_segments(dialect):
         return f"CREATE VIEW {LEDGER_VIEW} AS SELECT * FROM inventory_ledger"
-    return (
-        f"CREATE VIEW {LEDGER_VIEW} AS WITH RECURSIVE segment (number) AS ("
-        f"SELECT min(ledger_id) >> {LEDGER_SEGMENT_BITS} FROM inventory_ledger "
-        "UNION ALL SELECT number + 1 FROM segment "
-        f"WHERE number < (SELECT max(ledger_id) >> {LEDGER_SEGMENT_BITS} FROM inventory_ledger)) "
+    first, last = (
+        f"(SELECT {which}(ledger_id) >> {LEDGER_SEGMENT_BITS} FROM inventory_ledger)"
+        for which in ("min", "max")
+    )
+    if dialect.name == "sqlite":
         # CROSS: in this order.
-        "SELECT ledger.* FROM segment CROSS JOIN inventory_ledger AS ledger "
-        f"ON ledger.{LEDGER_SEGMENT} = segment.number"
+        return (
+            f"CREATE VIEW {LEDGER_VIEW} AS WITH RECURSIVE segment (number) AS (SELECT {first} "
+            f"UNION ALL SELECT number + 1 FROM segment WHERE number < {last}) "
+            "SELECT ledger.* FROM segment CROSS JOIN inventory_ledger AS ledger "
+            f"ON ledger.{LEDGER_SEGMENT} = segment.number"
+        )
+    return (
+        f"CREATE VIEW {LEDGER_VIEW} AS SELECT ledger.* "
+        f"FROM generate_series({first}, {last}) AS segment (number) "
+        f"JOIN inventory_ledger AS ledger ON ledger.{LEDGER_SEGMENT} = segment.number"
     )
 
 

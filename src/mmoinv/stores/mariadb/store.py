@@ -7,7 +7,8 @@ the shorter are the locks.
 import logging
 import math
 import ssl
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import asyncmy
@@ -152,8 +153,11 @@ class MariadbStore(ServerStore):
             return self._flush(raw)
         return None
 
-    async def _note(self, raw: Any, rows: LedgerRows) -> None:
-        self._left.append(bulk.note(rows, self._now_s))
+    def _note(self, raw: Any, rows: LedgerRows) -> Callable[[], Coroutine[Any, Any, object]]:
+        return partial(self._leave, bulk.note(rows, self._now_s))
+
+    async def _leave(self, text: str) -> None:
+        self._left.append(text)
 
     async def _flush(self, raw: Any) -> None:
         if self._left:

@@ -5,8 +5,8 @@ COPY, packed by numpy: no Python object a row. Knows the tables, not why they ch
 """
 
 import io
-from collections.abc import Coroutine, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -278,14 +278,13 @@ class Transaction:
                 balances.balance.tolist(),
             )
 
-    async def note(self, ledger: LedgerRows) -> None:
-        """Add rows to the ledger."""
+    def note(self, ledger: LedgerRows) -> Callable[[], Coroutine[Any, Any, object]]:
+        """What adds rows to the ledger."""
         if len(ledger.changes) > FEW_ROWS:
-            await self._copy_bytes(
-                "inventory_ledger", LEDGER_COLUMNS, ledger_data(ledger, self._now_s)
-            )
-            return
-        await self._raw.execute(
+            data = ledger_data(ledger, self._now_s)
+            return partial(self._copy_bytes, "inventory_ledger", LEDGER_COLUMNS, data)
+        return partial(
+            self._raw.execute,
             NOTE_CHANGES,
             signed(ledger.character_guid),
             signed(ledger.version),

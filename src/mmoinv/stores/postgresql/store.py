@@ -1,7 +1,7 @@
 """The PostgreSQL store: connections, transactions, errors; the statements are in `bulk`."""
 
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -99,8 +99,8 @@ class PostgresqlStore(ServerStore):
     async def _change(self, raw: Any, write: Write) -> Coroutine[Any, Any, None] | None:
         return await self._transaction.write(write)
 
-    async def _note(self, raw: Any, rows: LedgerRows) -> None:
-        await self._transaction.note(rows)
+    def _note(self, raw: Any, rows: LedgerRows) -> Callable[[], Coroutine[Any, Any, object]]:
+        return self._transaction.note(rows)
 
     async def _flush(self, raw: Any) -> None:
         await self._transaction.settle()
