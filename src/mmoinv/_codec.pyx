@@ -1248,6 +1248,30 @@ cdef inline bint is_column(object value):
     )
 
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define mmoinv_prefetch(address) __builtin_prefetch(address)
+    #else
+    #define mmoinv_prefetch(address) ((void)(address))
+    #endif
+    """
+    void prefetch "mmoinv_prefetch"(const void*) noexcept nogil
+
+cdef enum:
+    PREFETCHED = 24
+
+
+cdef inline bint is_table(object value, int kind, int dimensions):
+    return (
+        isinstance(value, cnp.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>value) == dimensions
+        and cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>value)
+        and cnp.PyArray_TYPE(<cnp.ndarray>value) == kind
+        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>value)
+    )
+
+
 cdef inline uint64_t hashed(uint64_t key) noexcept nogil:
     key ^= HASH_SECRET
     key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93ULL
@@ -1307,59 +1331,85 @@ def find_keys(object keys, object wanted):
     return found
 
 
-def find_slots(object table, object rows, object slots, object width):
-    """For each pair of ``rows`` and ``slots`` the first column of that row of ``table`` in which
-    the slot stands; -1 where it is in none of the first ``width``. An i64 array.
+def find_records(object slots, object words, object rows, object wanted, object width):
+    """For each pair of ``rows`` and ``wanted`` slots the first column of that row of ``slots`` in
+    which the slot stands, -1 where it is in none of the first ``width``: an i64 array. And an
+    `INVENTORY_ITEM` batch of what is in ``words`` at those places, where there is one.
 
-    ``table`` is a C-contiguous array of i32, shape (rows, columns); ``rows`` i64, each one of the
-    table's (`RecordError` if not); ``slots`` u16, contiguous or not, as many as ``rows``.
+    ``slots`` is a C-contiguous array of i32, shape (rows, columns), ``words`` of u64, shape (rows,
+    columns, 6): a record each. ``rows`` i64, each one of the table's (`RecordError` if not);
+    ``wanted`` u16, contiguous or not, as many as ``rows``.
     """
-    cdef cnp.ndarray found
-    cdef const int32_t* line
-    cdef const int32_t* first
-    cdef const uint8_t* slot_at
+    cdef cnp.ndarray places, records
     cdef const uint8_t* row_at
+    cdef const uint8_t* slot_at
+    cdef const int32_t* first
+    cdef const int32_t* line
+    cdef const uint8_t* memory
+    cdef uint8_t* record
     cdef int64_t* result
     cdef int64_t row
     cdef int32_t slot
-    cdef Py_ssize_t columns, height, wide, index, place, slot_step
-    if not (
-        isinstance(table, cnp.ndarray)
-        and cnp.PyArray_NDIM(<cnp.ndarray>table) == 2
-        and cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray>table)
-        and cnp.PyArray_TYPE(<cnp.ndarray>table) == cnp.NPY_INT32
-        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>table)
+    cdef Py_ssize_t columns, height, wide, count, index, ahead, place, step, found = 0
+    if not is_table(slots, cnp.NPY_INT32, 2):
+        raise errors.unfit_array("slots", errors.SLOT_TABLE, slots)
+    height, columns = length_of(slots), cnp.PyArray_DIM(<cnp.ndarray>slots, 1)
+    if (
+        not is_table(words, cnp.NPY_UINT64, 3)
+        or length_of(words) != height
+        or cnp.PyArray_DIM(<cnp.ndarray>words, 1) != columns
+        or cnp.PyArray_DIM(<cnp.ndarray>words, 2) * 8 != ITEM_SIZE
     ):
-        raise errors.unfit_array("table", errors.SLOT_TABLE, table)
+        raise errors.unfit_array("words", errors.RECORD_TABLE, words)
     check_array("rows", rows, INDEX)
     if not (
-        isinstance(slots, cnp.ndarray)
-        and cnp.PyArray_NDIM(<cnp.ndarray>slots) == 1
-        and cnp.PyArray_TYPE(<cnp.ndarray>slots) == cnp.NPY_UINT16
-        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>slots)
+        isinstance(wanted, cnp.ndarray)
+        and cnp.PyArray_NDIM(<cnp.ndarray>wanted) == 1
+        and cnp.PyArray_TYPE(<cnp.ndarray>wanted) == cnp.NPY_UINT16
+        and cnp.PyArray_ISNOTSWAPPED(<cnp.ndarray>wanted)
     ):
-        raise errors.unfit_array("slots", errors.SLOT_COLUMN, slots)
-    if length_of(rows) != length_of(slots):
-        raise errors.wrong_length("slots", length_of(slots), length_of(rows))
-    height = length_of(table)
-    columns = cnp.PyArray_DIM(<cnp.ndarray>table, 1)
+        raise errors.unfit_array("wanted", errors.SLOT_COLUMN, wanted)
+    count = length_of(rows)
+    if length_of(wanted) != count:
+        raise errors.wrong_length("wanted", length_of(wanted), count)
     wide = <Py_ssize_t>number("width", width, columns)
-    found = new_array(INDEX, 8, length_of(rows))
-    result = <int64_t*>cnp.PyArray_DATA(found)
-    first = <const int32_t*>data_of(table)
-    row_at, slot_at = data_of(rows), data_of(slots)
-    slot_step = cnp.PyArray_STRIDE(<cnp.ndarray>slots, 0)
-    for index in range(length_of(rows)):
+    if COPY_SHARED:
+        rows = copy_of(rows, INDEX, 8, count)
+    row_at = data_of(rows)
+    for index in range(count):
         row = <int64_t>read64(row_at + 8 * index)
         if row < 0 or row >= height:
             raise errors.no_such_row(row, height)
-        slot = read16(slot_at + index * slot_step)
+    places = new_array(INDEX, 8, count)
+    result = <int64_t*>cnp.PyArray_DATA(places)
+    first, memory = <const int32_t*>data_of(slots), data_of(words)
+    slot_at, step = data_of(wanted), cnp.PyArray_STRIDE(<cnp.ndarray>wanted, 0)
+    # The rows of a group lie all over the table: each is fetched before it is its turn.
+    for index in range(count):
+        ahead = index + PREFETCHED if index + PREFETCHED < count else count - 1
+        line = first + <int64_t>read64(row_at + 8 * ahead) * columns
+        prefetch(line)
+        prefetch(line + 16)
+        row = <int64_t>read64(row_at + 8 * index)
+        slot = read16(slot_at + index * step)
         line = first + row * columns
         place = 0
         while place < wide and line[place] != slot:
             place += 1
-        result[index] = place if place < wide else -1
-    return found
+        if place < wide:
+            result[index] = place
+            found += 1
+            prefetch(memory + (row * columns + place) * ITEM_SIZE)
+        else:
+            result[index] = -1
+    records = new_array(INVENTORY_ITEM, ITEM_SIZE, found)
+    record = <uint8_t*>cnp.PyArray_DATA(records)
+    for index in range(count):
+        if result[index] >= 0:
+            row = <int64_t>read64(row_at + 8 * index)
+            memcpy(record, memory + (row * columns + result[index]) * ITEM_SIZE, ITEM_SIZE)
+            record += ITEM_SIZE
+    return places, records
 
 
 # The ledger

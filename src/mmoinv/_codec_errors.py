@@ -211,6 +211,7 @@ def changes_mask(mask: int) -> FramingError:
 COLUMN = "a one-dimensional array of uint64 or int64"
 SLOT_COLUMN = "a one-dimensional array of uint16"
 SLOT_TABLE = "a C-contiguous two-dimensional array of int32"
+RECORD_TABLE = "a C-contiguous array of uint64, six of them for each of the slots"
 
 
 def unfit_array(name: str, wanted: str, value: object) -> RecordError:

@@ -339,35 +339,51 @@ def find_keys(keys: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> npt.NDArray[n
     return np.array([places.get(key, -1) for key in _column("wanted", wanted)], np.int64)
 
 
-def find_slots(
-    table: npt.NDArray[np.int32], rows: npt.NDArray[np.int64], slots: Slots, width: int
-) -> npt.NDArray[np.int64]:
-    """For each pair of ``rows`` and ``slots`` the first column of that row of ``table`` in which
-    the slot stands; -1 where it is in none of the first ``width``. An i64 array.
+def find_records(
+    slots: npt.NDArray[np.int32],
+    words: npt.NDArray[np.uint64],
+    rows: npt.NDArray[np.int64],
+    wanted: Slots,
+    width: int,
+) -> tuple[npt.NDArray[np.int64], Batch]:
+    """For each pair of ``rows`` and ``wanted`` slots the first column of that row of ``slots`` in
+    which the slot stands, -1 where it is in none of the first ``width``: an i64 array. And an
+    `INVENTORY_ITEM` batch of what is in ``words`` at those places, where there is one.
 
-    ``table`` is a C-contiguous array of i32, shape (rows, columns); ``rows`` i64, each one of the
-    table's (`RecordError` if not); ``slots`` u16, contiguous or not, as many as ``rows``.
+    ``slots`` is a C-contiguous array of i32, shape (rows, columns), ``words`` of u64, shape (rows,
+    columns, 6): a record each. ``rows`` i64, each one of the table's (`RecordError` if not);
+    ``wanted`` u16, contiguous or not, as many as ``rows``.
     """
-    if (
-        not isinstance(table, np.ndarray)
-        or table.ndim != 2
-        or table.dtype != np.int32
-        or not table.flags.c_contiguous
-    ):
-        raise errors.unfit_array("table", errors.SLOT_TABLE, table)
+    if not _is_table(slots, np.int32, 2):
+        raise errors.unfit_array("slots", errors.SLOT_TABLE, slots)
+    if not _is_table(words, np.uint64, 3) or words.shape != (*slots.shape, 6):
+        raise errors.unfit_array("words", errors.RECORD_TABLE, words)
     _array("rows", rows, np.dtype(np.int64))
-    if not isinstance(slots, np.ndarray) or slots.ndim != 1 or slots.dtype != SLOT:
-        raise errors.unfit_array("slots", errors.SLOT_COLUMN, slots)
-    if len(slots) != len(rows):
-        raise errors.wrong_length("slots", len(slots), len(rows))
-    wide = _number("width", width, table.shape[1])
-    found = []
-    for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
-        if not 0 <= row < len(table):
-            raise errors.no_such_row(row, len(table))
-        line = table[row, :wide].tolist()
-        found.append(line.index(slot) if slot in line else -1)
-    return np.array(found, np.int64)
+    if not isinstance(wanted, np.ndarray) or wanted.ndim != 1 or wanted.dtype != SLOT:
+        raise errors.unfit_array("wanted", errors.SLOT_COLUMN, wanted)
+    if len(wanted) != len(rows):
+        raise errors.wrong_length("wanted", len(wanted), len(rows))
+    wide = _number("width", width, slots.shape[1])
+    for row in rows.tolist():
+        if not 0 <= row < len(slots):
+            raise errors.no_such_row(row, len(slots))
+    places, records = [], []
+    for row, slot in zip(rows.tolist(), wanted.tolist(), strict=True):
+        line = slots[row, :wide].tolist()
+        places.append(line.index(slot) if slot in line else -1)
+        if slot in line:
+            records.append(words[row, places[-1]].tobytes())
+    found = np.frombuffer(b"".join(records), INVENTORY_ITEM).copy()
+    return np.array(places, np.int64), found
+
+
+def _is_table(value: Any, dtype: type[np.generic], dimensions: int) -> bool:
+    return (
+        isinstance(value, np.ndarray)
+        and value.ndim == dimensions
+        and value.dtype == dtype
+        and value.flags.c_contiguous
+    )
 
 
 # The ledger

@@ -57,42 +57,69 @@ def test_what_is_no_column_is_refused(codec, keys):
 
 
 @given(data=st.data(), shape=st.tuples(st.integers(1, 4), st.integers(0, 6)))
-def test_slots_are_found_in_their_rows(twins, data, shape):
+def test_records_are_found_in_the_slots_of_their_rows(twins, data, shape):
     height, columns = shape
-    cells = data.draw(
-        st.lists(st.integers(-1, 4), min_size=height * columns, max_size=height * columns)
-    )
-    table = np.array(cells, np.int32).reshape(shape)
+    cells = st.lists(st.integers(-1, 4), min_size=height * columns, max_size=height * columns)
+    slots = np.array(data.draw(cells), np.int32).reshape(shape)
+    words = np.arange(height * columns * 6, dtype=np.uint64).reshape(*shape, 6)
     width = data.draw(st.integers(0, columns))
     pairs = data.draw(st.lists(st.tuples(st.integers(0, height - 1), st.integers(0, 4))))
     rows = np.array([row for row, _ in pairs], np.int64)
-    slots = np.array([slot for _, slot in pairs], np.uint16)
+    wanted = np.array([slot for _, slot in pairs], np.uint16)
     expected = [
-        next((place for place in range(width) if table[row, place] == slot), -1)
+        next((place for place in range(width) if slots[row, place] == slot), -1)
         for row, slot in pairs
     ]
+    there = [
+        words[row, place] for (row, _), place in zip(pairs, expected, strict=True) if place >= 0
+    ]
     for codec in twins:
-        assert codec.find_slots(table, rows, slots, width).tolist() == expected
+        places, records = codec.find_records(slots, words, rows, wanted, width)
+        assert places.tolist() == expected
+        assert records.dtype == INVENTORY_ITEM
+        assert records.tobytes() == b"".join(words[place].tobytes() for place in found)
+
+
+def table(height=2, columns=3):
+    return np.zeros((height, columns), np.int32), np.zeros((height, columns, 6), np.uint64)
+
+
+def test_many_rows_and_slots_of_records(codec):
+    slots, words = table(500, 40)
+    slots[:] = np.arange(40)
+    words[:, :, 0] = np.arange(500 * 40).reshape(500, 40)
+    items = np.zeros(3000, INVENTORY_ITEM)
+    random = np.random.default_rng(4)
+    items["slot"], rows = random.integers(0, 50, 3000), random.integers(0, 500, 3000)
+    places, records = codec.find_records(slots, words, rows, items["slot"], 40)
+    there = items["slot"] < 40
+    expected = items["slot"].astype(np.int64)
+    assert np.array_equal(places, np.where(there, expected, -1))
+    found = (rows * 40 + expected)[there]
+    assert np.array_equal(records.view(np.uint64).reshape(-1, 6)[:, 0], found)
 
 
 def test_no_row_beyond_the_table_is_read(codec):
-    table, slots = np.zeros((2, 3), np.int32), np.zeros(1, np.uint16)
+    wanted = np.zeros(1, np.uint16)
     for row in (-1, 2, 2**62):
         with pytest.raises(RecordError, match=f"row {row} is none of the table's 2"):
-            codec.find_slots(table, np.array([row]), slots, 3)
+            codec.find_records(*table(), np.array([row]), wanted, 3)
     with pytest.raises(RecordError, match=r"width 4 is not an integer in 0\.\.3"):
-        codec.find_slots(table, np.array([0]), slots, 4)
+        codec.find_records(*table(), np.array([0]), wanted, 4)
 
 
 def test_arrays_of_another_kind_are_refused(codec):
-    table, rows, slots = np.zeros((2, 3), np.int32), np.zeros(1, np.int64), np.zeros(1, np.uint16)
-    with pytest.raises(RecordError, match="two-dimensional array of int32"):
-        codec.find_slots(table[:, ::2], rows, slots, 1)
-    with pytest.raises(RecordError, match="two-dimensional array of int32"):
-        codec.find_slots(table.astype(np.int64), rows, slots, 1)
+    slots, words = table()
+    rows, wanted = np.zeros(1, np.int64), np.zeros(1, np.uint16)
+    for unfit in (slots[:, ::2], slots.astype(np.int64), slots[0], slots.tolist()):
+        with pytest.raises(RecordError, match="slots must be a C-contiguous two-dimensional"):
+            codec.find_records(unfit, words, rows, wanted, 1)
+    for unfit in (words[:, :, :5].copy(), words[:, :2].copy(), words[:1], words.view(np.int64)):
+        with pytest.raises(RecordError, match="words must be a C-contiguous array of uint64"):
+            codec.find_records(slots, unfit, rows, wanted, 1)
     with pytest.raises(RecordError, match="rows must be"):
-        codec.find_slots(table, rows.astype(np.uint64), slots, 1)
-    with pytest.raises(RecordError, match="one-dimensional array of uint16"):
-        codec.find_slots(table, rows, slots.astype(np.int64), 1)
-    with pytest.raises(RecordError, match="slots has 2 elements where 1 are wanted"):
-        codec.find_slots(table, rows, np.zeros(2, np.uint16), 1)
+        codec.find_records(slots, words, rows.astype(np.uint64), wanted, 1)
+    with pytest.raises(RecordError, match="wanted must be a one-dimensional array of uint16"):
+        codec.find_records(slots, words, rows, wanted.astype(np.int64), 1)
+    with pytest.raises(RecordError, match="wanted has 2 elements where 1 are wanted"):
+        codec.find_records(slots, words, rows, np.zeros(2, np.uint16), 1)

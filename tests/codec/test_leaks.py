@@ -38,7 +38,8 @@ def calls(codec) -> list[Callable[[], object]]:
     group, _ = codec.decode_commits(commit * 3)
     saves, _ = codec.decode_commits(save + delete, 0, "packed")
     statuses, versions = np.zeros(3, np.uint8), np.zeros(6, np.uint64)
-    table, rows = np.zeros((300, 9), np.int32), np.arange(300)
+    table, cells = np.full((300, 9), 530, np.int32), np.zeros((300, 9, 6), np.uint64)
+    rows = np.arange(300)
     big = 2**70
     return [
         lambda: codec.widen(wide),
@@ -57,8 +58,8 @@ def calls(codec) -> list[Callable[[], object]]:
         lambda: codec.apply_changes(mixed, wide, slots(600, 601)),
         lambda: codec.find_keys(many["item_guid"], mixed["item_guid"]),
         lambda: codec.find_keys(versions, [1]),
-        lambda: codec.find_slots(table, rows, mixed["slot"], 9),
-        lambda: codec.find_slots(table, rows + 1, mixed["slot"], 9),
+        lambda: codec.find_records(table, cells, rows, mixed["slot"], 9),
+        lambda: codec.find_records(table, cells, rows + 1, mixed["slot"], 9),
         lambda: codec.split_frames(commit * 3),
         lambda: codec.split_frames(b"\xff" * 9),
         lambda: codec.encode_batch(many),

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from mmoinv.codec import find_keys, find_slots
-from mmoinv.records import INVENTORY_ITEM
+from mmoinv.codec import find_keys, find_records
+from mmoinv.records import INVENTORY_ITEM, Batch
 from mmoinv.stores.entries import JoinEntry, JoinOutcome
 from mmoinv.stores.steps import NO_GUIDS, NO_ITEMS, OwnedItems, Sessions, U64Array, Write
 
@@ -128,16 +128,15 @@ class CommittedInventories:
             return held, NO_ITEMS
         if len(held) < len(rows):
             rows, slots = rows[held], slots[held]
-        place = self._places_of(rows, slots)
-        found = np.flatnonzero(place != FREE)
-        if len(found) < len(rows):
-            held, rows, place = held[found], rows[found], place[found]
-        words = self._words[rows, place]
-        return held, OwnedItems(self._guid[rows], words.reshape(-1).view(INVENTORY_ITEM))
+        place, records = self._find(rows, slots)
+        if len(records) < len(rows):
+            found = np.flatnonzero(place != FREE)
+            held, rows = held[found], rows[found]
+        return held, OwnedItems(self._guid[rows], records)
 
-    def _places_of(self, rows: Indices, slots: npt.NDArray[np.uint16]) -> Indices:
-        """Where in its row each slot is, `FREE` where it isn't."""
-        return find_slots(self._slot, rows, slots, self._wide)
+    def _find(self, rows: Indices, slots: npt.NDArray[np.uint16]) -> tuple[Indices, Batch]:
+        """Where in its row each slot is, `FREE` where it isn't; and the records where it is."""
+        return find_records(self._slot, self._words, rows, slots, self._wide)
 
     # Keeping up
 
@@ -264,12 +263,12 @@ class CommittedInventories:
             self._slot[held_among(write.emptied_characters)[1]] = FREE
         if len(write.deleted.slot):
             here, row = held_among(write.deleted.character_guid)
-            place = self._places_of(row, write.deleted.slot[here])
+            place, _ = self._find(row, write.deleted.slot[here])
             found = place != FREE
             self._slot[row[found], place[found]] = FREE
         if len(write.updated.items):
             here, row = held_among(write.updated.character_guid)
-            place = self._places_of(row, write.updated.items["slot"][here])
+            place, _ = self._find(row, write.updated.items["slot"][here])
             found = place != FREE
             if found.all():
                 self._words[row, place] = _words(write.updated)[here]
