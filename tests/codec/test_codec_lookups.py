@@ -70,14 +70,12 @@ def test_records_are_found_in_the_slots_of_their_rows(twins, data, shape):
         next((place for place in range(width) if slots[row, place] == slot), -1)
         for row, slot in pairs
     ]
-    there = [
-        words[row, place] for (row, _), place in zip(pairs, expected, strict=True) if place >= 0
-    ]
+    there = [(row, place) for (row, _), place in zip(pairs, expected, strict=True) if place >= 0]
     for codec in twins:
         places, records = codec.find_records(slots, words, rows, wanted, width)
         assert places.tolist() == expected
         assert records.dtype == INVENTORY_ITEM
-        assert records.tobytes() == b"".join(words[place].tobytes() for place in found)
+        assert records.tobytes() == b"".join(words[place].tobytes() for place in there)
 
 
 def table(height=2, columns=3):

@@ -65,6 +65,16 @@ def keep(cache: CommittedInventories, character: int, epoch: int, version: int, 
     cache.keep(session(guid, epoch, version), records)
 
 
+def keep_all(cache: CommittedInventories, model: Model) -> None:
+    guids = sorted(model)
+    epochs, versions = (np.array([model[guid][place] for guid in guids]) for place in (0, 1))
+    sessions = session(np.array(guids, np.uint64), 1, 1)
+    cache.keep(
+        sessions._replace(epoch=epochs.astype(np.uint32), version=versions.astype(np.uint64)),
+        owned([(guid, *pair) for guid in guids for pair in model[guid][2].items()]),
+    )
+
+
 def follow(cache: CommittedInventories, model: Model, changed: dict[int, dict[int, int]]) -> None:
     """Commit what each of some characters has now; ``model`` says what it had."""
     deleted, updated, inserted = [], [], []
@@ -93,7 +103,7 @@ def follow(cache: CommittedInventories, model: Model, changed: dict[int, dict[in
 characters = st.integers(1, 6)
 contents = st.dictionaries(st.integers(1, 8), st.integers(1, 99), max_size=6)
 actions = st.one_of(
-    st.tuples(st.just("keep"), characters, contents),
+    st.tuples(st.just("keep"), st.dictionaries(characters, contents, min_size=1)),
     st.tuples(st.just("follow"), st.dictionaries(characters, contents, min_size=1)),
     st.tuples(st.just("elsewhere"), characters, contents),
     st.tuples(st.just("drop"), characters),
@@ -115,11 +125,11 @@ def test_it_serves_what_is_committed_or_nothing(capacity, script) -> None:
         for what, *arguments in script:
             match what:
                 case "keep":
-                    # A join: the epoch rises, what is stored is read.
-                    character, content = arguments
-                    epoch, version, _ = stored_now[character]
-                    stored_now[character] = (epoch + 1, version, content)
-                    keep(cache, character, epoch + 1, version, content)
+                    # Joins: the epoch rises, what is stored is read.
+                    for character, content in arguments[0].items():
+                        epoch, version, _ = stored_now[character]
+                        stored_now[character] = (epoch + 1, version, content)
+                    keep_all(cache, {one: stored_now[one] for one in arguments[0]})
                 case "follow":
                     follow(cache, stored_now, arguments[0])
                 case "elsewhere":
@@ -140,6 +150,17 @@ def test_it_serves_what_is_committed_or_nothing(capacity, script) -> None:
             for character, (epoch, version, content) in stored_now.items():
                 found = remembered(cache, character, epoch, version)
                 assert found is None or found == content
+
+
+def test_no_room_is_given_twice() -> None:
+    cache = CommittedInventories(2)
+    for character in (4, 5, 6):
+        keep(cache, character, 1, 0, {1: character})
+    cache.drop(np.array([5], np.uint64))
+    # One row is free, and the next one to be made free; all are of the same epoch and version.
+    keep_all(cache, {7: (1, 0, {1: 7}), 8: (1, 0, {1: 8})})
+    there = {one: remembered(cache, one, 1, 0) for one in range(4, 9)}
+    assert there == {4: None, 5: None, 6: None, 7: {1: 7}, 8: {1: 8}}
 
 
 def test_a_character_that_has_too_many_items_is_not_held() -> None:

@@ -193,7 +193,7 @@ class CommittedInventories:
             return rows
         free = self._unused[: -len(new) - 1 : -1]
         del self._unused[len(self._unused) - len(free) :]
-        busy = set(rows[rows >= 0].tolist())
+        busy = {*rows[rows >= 0].tolist(), *free}
         evicted = []
         while len(free) < len(new):
             row = self._oldest
@@ -271,7 +271,8 @@ class CommittedInventories:
             place, _ = self._find(row, write.updated.items["slot"][here])
             found = place != FREE
             if found.all():
-                self._words[row, place] = _words(write.updated)[here]
+                words = _words(write.updated)
+                self._words[row, place] = words if len(here) == len(words) else words[here]
             else:
                 self._words[row[found], place[found]] = _words(write.updated)[here[found]]
                 lost = np.unique(write.updated.character_guid[here[~found]])

@@ -486,7 +486,7 @@ class Part:
             leaving.append(self.stored_key[dropped])
         deleted_keys = np.concatenate(leaving)
         self._written = saved.items, unchanged, emptied, deleted_keys
-        updated = np.flatnonzero(stays & ~unchanged)
+        updated = stays & ~unchanged
         return Write(
             participants["character_guid"][emptied],
             Slots(self.characters[deleted_keys >> 16], (deleted_keys & 0xFFFF).astype(SLOT)),

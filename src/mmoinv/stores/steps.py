@@ -53,9 +53,12 @@ class Places(NamedTuple):
 
 
 def take_records(records: Batch, index: npt.NDArray[Any]) -> Batch:
-    """``records[index]``, an array of bools or indices, without numpy's walk over the fields."""
+    """``records[index]``, an array of bools or indices, without numpy's walk over the fields. If
+    that is all of them in their order, it is ``records`` themselves: not to be written to."""
     if index.dtype == np.bool_:
         index = np.flatnonzero(index)
+    if len(index) == len(records) and (index == np.arange(len(index))).all():
+        return records
     words = records.view(np.uint64).reshape(-1, records.dtype.itemsize // 8)
     return words.take(index, axis=0).reshape(-1).view(records.dtype)
 
@@ -68,6 +71,10 @@ class OwnedItems(NamedTuple):
 
     def where(self, mask: npt.NDArray[Any]) -> "OwnedItems":
         """Those that a boolean array of their length, or an index array, picks."""
+        if mask.dtype == np.bool_:
+            if mask.all():
+                return self
+            mask = np.flatnonzero(mask)
         return OwnedItems(self.character_guid[mask], take_records(self.items, mask))
 
     def plus(self, more: "OwnedItems") -> "OwnedItems":

@@ -113,15 +113,20 @@ DELETE_SLOTS = (
 )
 
 
+APPLY_OPERATIONS = (
+    "INSERT INTO applied_operation (operation_id, applied_at) "
+    "SELECT o, $2 FROM unnest($1::bigint[]) AS o"
+)
+
+
 @lru_cache(maxsize=64)
 def update_changed(fields: tuple[str, ...]) -> str:
-    """Write these columns of the temporary table into their rows. ``$1`` is true: only of a
-    statement with parameters asyncpg says how many rows it changed without planning it anew."""
+    """Note operations as applied, and write these columns of the temporary table into their rows;
+    its status says how many there were."""
     return (
-        "UPDATE character_inventory i SET "
+        f"WITH applied AS ({APPLY_OPERATIONS}) UPDATE character_inventory i SET "
         + ", ".join(f"{name} = c.{name}" for name in fields)
-        + " FROM changed_item c "
-        "WHERE $1::boolean AND i.character_guid = c.character_guid AND i.slot = c.slot"
+        + " FROM changed_item c WHERE i.character_guid = c.character_guid AND i.slot = c.slot"
     )
 
 
@@ -129,10 +134,6 @@ def _arrays(columns: int, first: int = 1) -> str:
     return ", ".join(f"${number}::bigint[]" for number in range(first, first + columns))
 
 
-APPLY_OPERATIONS = (
-    "INSERT INTO applied_operation (operation_id, applied_at) "
-    "SELECT o, $2 FROM unnest($1::bigint[]) AS o"
-)
 FEW_ROWS = 48
 """Up to so many records go in as arrays, in one statement; more by COPY, which costs two round
 trips more and far less a row."""
@@ -263,11 +264,12 @@ class Transaction:
 
     async def _finish(self, operations: I64Array, updated: int, fields: tuple[str, ...]) -> None:
         """Overwrite these fields of as many records as were brought, and note operations."""
+        arguments = operations.tolist(), self._now_s
         if updated:
-            status = await self._raw.execute(update_changed(fields), True)
+            status = await self._raw.execute(update_changed(fields), *arguments)
             check_written(int(status.removeprefix("UPDATE ")), updated)
-        if len(operations):
-            await self._raw.execute(APPLY_OPERATIONS, operations.tolist(), self._now_s)
+        else:
+            await self._raw.execute(APPLY_OPERATIONS, *arguments)
 
     async def _set_balances(self, balances: Balances) -> None:
         if len(balances.balance):
