@@ -26,6 +26,13 @@ from mmoinv.stores.steps import OwnedItems
 
 INDEX = "character_inventory_item_guid"
 COLUMNS = ", ".join(f"{name} = excluded.{name}" for name in sqlite.ROW_COLUMNS[2:])
+SQLITE_UPSERT = sqlite.INSERT_ITEMS._replace(
+    text=lambda rows: (
+        sqlite.INSERT_ITEMS.text(rows)
+        + f" ON CONFLICT (character_guid, slot) DO UPDATE SET {COLUMNS}"
+    ),
+    repeatable=True,
+)
 POSTGRESQL_UPSERT = (
     f"INSERT INTO character_inventory ({', '.join(sqlite.ROW_COLUMNS)}) "
     f"SELECT {', '.join(postgresql.CHANGED_COLUMNS)}, item_guid FROM bare_item "
@@ -91,8 +98,8 @@ async def _overwrite(store: SqlStore, owned: OwnedItems) -> None:
     if isinstance(store, SqliteStore):
         raw = store._raw
         assert raw is not None
-        rows = sqlite._by_character(sqlite.table_rows(owned))
-        await store._write(lambda _: sqlite.run(raw, sqlite.UPDATE_ITEMS, rows))
+        rows = sqlite.table_rows(owned)
+        await store._write(lambda _: sqlite.run(raw, SQLITE_UPSERT, rows))
     elif isinstance(store, MariadbStore):
         connection = await store._raw_writer()
         insert = mariadb.INSERT + mariadb._rows(owned) + MARIADB_UPSERT

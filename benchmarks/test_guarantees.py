@@ -16,7 +16,7 @@ from targets import guarantees_group
 from mmoinv.loadtest.realm_process import run_realm
 from mmoinv.loadtest.throughput import ThroughputSettings, send_saves
 
-SETTINGS = ThroughputSettings(saves=60_000)
+SETTINGS = ThroughputSettings(saves=120_000)
 PAIRS = 3
 REALMS = {"all": run_realm, "bare": run_bare_realm}
 

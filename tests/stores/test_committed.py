@@ -95,6 +95,7 @@ def follow(cache: CommittedInventories, model: Model, changed: dict[int, dict[in
         NO_GUIDS,
     )
     versions = np.array([model[character][1] + 1 for character in changed], np.uint64)
+    cache.touch(write.committed_characters)
     cache.follow(write, cache.rows_of(write.committed_characters), versions)
     for character, new in changed.items():
         model[character] = (model[character][0], model[character][1] + 1, new)

@@ -33,6 +33,7 @@ from mmoinv.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from mmoinv.records import batch_of
 from mmoinv.stores import DuplicateRowError, JoinEntry, open_store, store_for
 from mmoinv.stores.settings import StoreSettings
 from mmoinv.stores.sqlite import SqliteStore
@@ -42,6 +43,7 @@ from mmoinv.stores.sqlite.bulk import (
     INSERT_ITEMS,
     MAX_ROWS,
     SESSIONS,
+    UPDATES,
     Bulk,
     _chunks,
 )
@@ -135,6 +137,57 @@ async def test_statements_find_their_rows_by_an_index(path: Path, bulk: Bulk, ro
     ours = [step for step in steps if any(table in step for table in tables)]
     assert ours
     assert all(step.startswith("SEARCH") for step in ours), steps
+
+
+async def test_updates_of_which_two_have_lost_their_rows_are_all_done_again(path: Path) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    items = [item(slot, slot) for slot in range(256, 262)]
+    await run(store, commit(1, changes(7, *items)))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("DELETE FROM character_inventory WHERE slot IN (257, 258)")
+    items = [one._replace(durability=2) for one in items]
+    assert await run(store, commit(2, changes(7, *items, version=1))) == [(0, [2])]
+    assert sorted(await stored(store, 7)) == [256, 257, 258, 259, 260, 261]
+    await store.close()
+
+
+async def test_updates_of_which_one_has_lost_its_row_are_no_half_of_it(path: Path) -> None:
+    """Somebody deletes a row behind our back, while its character is online."""
+    store = await new_store(path)
+    await joined(store, 7)
+    items = [item(slot, slot) for slot in range(256, 262)]
+    await run(store, commit(1, changes(7, *items)))
+    for number, field in enumerate(("stack_count", "durability"), 2):
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM character_inventory WHERE slot = 258")
+        items = [one._replace(**{field: number + 5}) for one in items]
+        with pytest.raises(StoreDataError, match="of 6 records that are stored only 5 were found"):
+            await run(store, commit(number, changes(7, *items, version=number - 1)))
+        assert sorted(await stored(store, 7)) == [256, 257, 259, 260, 261]
+        # Nothing is remembered any longer, and so it is seen now.
+        assert await run(store, commit(number, changes(7, *items, version=number - 1))) == [
+            (0, [number])
+        ]
+        assert sorted(await stored(store, 7)) == [256, 257, 258, 259, 260, 261]
+    await store.close()
+
+
+@pytest.mark.parametrize("fields", [*UPDATES, ("item_flags", "creator")])
+async def test_updates_write_the_fields_that_differ(path: Path, fields: tuple[str, ...]) -> None:
+    store = await new_store(path)
+    await joined(store, 2**63 + 7)
+    before = [item(slot, slot, durability=3, creator=5) for slot in range(256, 320)]
+    await run(store, commit(1, changes(2**63 + 7, *before)))
+    # Of each record another one, and the first not at all.
+    after = [
+        one._replace(**{fields[number % len(fields)]: 7}) if number else one
+        for number, one in enumerate(before)
+    ]
+    assert await run(store, commit(2, changes(2**63 + 7, *after, version=1))) == [(0, [2])]
+    outcome = (await joined(store, 2**63 + 7))[0]
+    assert outcome.items.tolist() == batch_of(*after).tolist()
+    await store.close()
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ class CommittedInventories:
         if not is_alone:
             self._alone_since += 1
 
+    def touch(self, character_guids: U64Array) -> None:
+        """This transaction is about to change these characters."""
+        self._touched.append(character_guids)
+
     def end(self, committed: bool) -> None:
         """It is over. Unless it was certainly committed, all that it touched is dropped."""
         touched, self._touched = self._touched, []
@@ -245,7 +249,6 @@ class CommittedInventories:
         held = rows >= 0
         if not held.any():
             return
-        self._touched.append(characters[held])
         behind = held & (self._version[rows] + np.uint64(1) != versions)
         if behind.any():
             self.drop(characters[behind])

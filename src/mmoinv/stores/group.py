@@ -287,6 +287,7 @@ def _write_part(
             part.refuse_duplicate()
         write = part.write()
     if len(write.committed_operations):
+        stage.committed.touch(write.committed_characters)
         yield write
         stage.committed.follow(write, part.committed_rows(), part.committed_versions())
         if stage.rules.keeps_ledger:

@@ -29,6 +29,8 @@ from mmoinv.stores.steps import (
     Sessions,
     U64Array,
     Write,
+    check_written,
+    take_records,
 )
 from mmoinv.stores.stored_rows import ROW_IS_U64, ROW_LIMITS
 from mmoinv.stores.tables import LEDGER_COLUMNS, ROW_COLUMNS
@@ -122,16 +124,37 @@ INSERT_ROW = "(" + _marks(len(ROW_COLUMNS) - 1) + ",NULLIF(?,0))"
 INSERT_ITEMS = Bulk(
     lambda rows: INSERT_TEXT + _marks(rows, INSERT_ROW), len(ROW_COLUMNS), repeatable=False
 )
-UPDATE_ITEMS = Bulk(
-    # Half the price of UPDATE ... FROM. These rows are known to be there, and a guid that is a
-    # stranger's is refused all the same: only a conflict of the slot is an update, and the
-    # guid is not among what it sets.
-    lambda rows: (
-        f"{INSERT_TEXT}{_marks(rows, INSERT_ROW)} ON CONFLICT (character_guid, slot) DO UPDATE SET "
-        + ", ".join(f"{name} = excluded.{name}" for name in ROW_COLUMNS[2:-1])
-    ),
-    len(ROW_COLUMNS),
-)
+NO_ITEM = -1
+"""In place of an item's guid, beside an entry of 0, where a row was to be updated and is not."""
+
+
+def _update(fields: tuple[str, ...]) -> Bulk:
+    # Cheaper than UPDATE ... FROM: these rows are known to be there, so that each insert becomes an
+    # update of its slot. Should one be gone, a row is made that no item can have: see GONE.
+    others = [name for name in ROW_COLUMNS[2:-1] if name not in fields]
+    row = ",".join(["?"] * (2 + len(fields)) + ["0"] * len(others) + [str(NO_ITEM)])
+    columns = ", ".join((*ROW_COLUMNS[:2], *fields, *others, "item_guid"))
+    sets = ", ".join(f"{name} = excluded.{name}" for name in fields)
+    return Bulk(
+        lambda rows: (
+            f"INSERT INTO character_inventory ({columns}) VALUES {_marks(rows, f'({row})')} "
+            f"ON CONFLICT (character_guid, slot) DO UPDATE SET {sets}"
+        ),
+        2 + len(fields),
+    )
+
+
+UPDATES = {
+    fields: _update(fields)
+    for fields in (
+        ("stack_count",),
+        ("durability",),
+        ("stack_count", "durability"),
+        ROW_COLUMNS[2:-1],
+    )
+}
+"""By the fields that they set: what nearly all saves change, and everything."""
+GONE = f"SELECT 1 FROM character_inventory WHERE item_guid = {NO_ITEM} AND entry = 0"
 RAISE_VERSIONS = Bulk(
     lambda rows: (
         "UPDATE character_session SET version = version + 1 "
@@ -188,7 +211,7 @@ INDEXED = (
 """The statements that must find their rows by an index."""
 ALL = (
     *INDEXED,
-    UPDATE_ITEMS,
+    *UPDATES.values(),
     INSERT_ITEMS,
     APPLY_OPERATIONS,
     SET_BALANCES,
@@ -281,12 +304,17 @@ def unsigned(numbers: I64Array) -> U64Array:
     return numbers.astype(np.int64).view(np.uint64)
 
 
-def table_rows(owned: OwnedItems) -> I64Array:
-    """Records as rows of the table, i64, shape (n, columns)."""
-    rows = np.empty((len(owned.items), len(ROW_COLUMNS)), np.int64)
-    rows[:, 0] = signed(owned.character_guid)[:, 0]
-    for index, name in enumerate(ROW_COLUMNS[1:], 1):
-        rows[:, index] = owned.items[name].astype(np.uint64).view(np.int64)
+def table_rows(owned: OwnedItems, columns: tuple[str, ...] = ROW_COLUMNS) -> I64Array:
+    """Records as rows of the table, i64, shape (n, columns), in the order of their characters. The
+    first column is ``character_guid``."""
+    guids = signed(owned.character_guid)[:, 0]
+    order = np.argsort(guids, kind="stable")
+    items = take_records(owned.items, order)
+    rows = np.empty((len(items), len(columns)), np.int64)
+    rows[:, 0] = guids[order]
+    for index, name in enumerate(columns[1:], 1):
+        column = items[name]
+        rows[:, index] = column.view(np.int64) if column.dtype.itemsize == 8 else column
     return rows
 
 
@@ -347,8 +375,8 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
     deleted[:, 0] = signed(changes.deleted.character_guid)[:, 0]
     deleted[:, 1] = changes.deleted.slot
     run(connection, DELETE_SLOTS, deleted)
-    run(connection, UPDATE_ITEMS, _by_character(table_rows(changes.updated)))
-    run(connection, INSERT_ITEMS, _by_character(table_rows(changes.inserted)))
+    update(connection, changes.updated, changes.changed_fields)
+    run(connection, INSERT_ITEMS, table_rows(changes.inserted))
     run(connection, RAISE_VERSIONS, np.sort(signed(changes.committed_characters), axis=0))
     applied = np.empty((len(changes.committed_operations), 2), np.int64)
     applied[:, 0] = signed(changes.committed_operations)[:, 0]
@@ -369,8 +397,16 @@ def write(connection: sqlite3.Connection, changes: Write, now_s: int) -> None:
         )
 
 
-def _by_character(rows: I64Array) -> I64Array:
-    return rows[np.argsort(rows[:, 0], kind="stable")]
+def update(connection: sqlite3.Connection, owned: OwnedItems, changed: Iterable[str]) -> None:
+    """Overwrite records that are stored in their slots, in which no other fields have ``changed``.
+    `StoreDataError` if one is not there."""
+    if not len(owned.items):
+        return
+    fields = next(fields for fields in UPDATES if set(changed) <= set(fields))
+    run(connection, UPDATES[fields], table_rows(owned, (*ROW_COLUMNS[:2], *fields)))
+    if connection.execute(GONE).fetchone() is not None:
+        # Of a second one SQLite would have said that there is such a row already.
+        check_written(len(owned.items) - 1, len(owned.items))
 
 
 def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None:
@@ -383,10 +419,9 @@ def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None
         ledger.reason.tolist(),
         [*ledger.changes],
     ]
-    more = [
-        a is not None or b is not None for a, b in zip(ledger.money, ledger.partners, strict=True)
-    ]
-    if any(more):
+    if any(ledger.money) or any(ledger.partners):
+        pairs = zip(ledger.money, ledger.partners, strict=True)
+        more = [money is not None or others is not None for money, others in pairs]
         whole: list[list[object]] = [*columns, [*ledger.money], [*ledger.partners]]
         _run_columns(
             connection, NOTE_MORE_CHANGES, now_s, [[*compress(one, more)] for one in whole]
