@@ -50,6 +50,19 @@ FRAME = np.dtype([("opcode", "<u1"), ("offset", "<u4"), ("length", "<u4")])
 """One frame of a split buffer: where its body begins and how long it is, in bytes."""
 
 
+class OwnReason(IntEnum):
+    """Reasons of operations that mmoinv makes of itself. All other numbers are the game's."""
+
+    MADE_UP = 252
+    """While a game moves over: a following side that had missed something is written whole."""
+    IMPORTED = 253
+    """`mmoinv migrate import`."""
+    CORRECTED = 254
+    """`mmoinv verify --fix`: what was before is what was found, not what the ledger said."""
+    RESTORED = 255
+    """`mmoinv restore`."""
+
+
 class OperationKind(IntEnum):
     """Which packet an operation came in."""
 

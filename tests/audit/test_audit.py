@@ -13,6 +13,7 @@ from small_shard import BAG, MIRA, ORIN, SWORD, play
 
 from mmoinv.audit import entries_of, holdings_at, item_entries, verify
 from mmoinv.audit.history import holdings, place_of
+from mmoinv.audit.lines import reason_text
 from mmoinv.cli import main
 from mmoinv.conformance.operations import changes, commit, item, joined, run
 from mmoinv.errors import StoreDataError
@@ -152,6 +153,20 @@ async def test_every_damage_is_found_and_named(
 
 
 # The commands
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (0, "0"),
+        (251, "251"),
+        (252, "252 (made up)"),
+        (253, "253 (imported)"),
+        (255, "255 (restored)"),
+    ],
+)
+def test_our_own_reasons_are_named(reason: int, text: str) -> None:
+    assert reason_text(reason) == text
 
 
 @pytest.fixture

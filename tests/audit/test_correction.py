@@ -10,9 +10,9 @@ from mmoinv.audit import entries_of, verify
 from mmoinv.audit.correction import fix
 from mmoinv.audit.history import holdings
 from mmoinv.audit.restoration import Wish, plan
+from mmoinv.commits import OwnReason
 from mmoinv.conformance.operations import changes, commit, contents, item, run
 from mmoinv.errors import StoreDataError
-from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.sql_store import SqlStore
 
 POTIONS = 2

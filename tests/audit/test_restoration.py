@@ -14,10 +14,10 @@ from mmoinv import RealmConnector, RealmServer
 from mmoinv.audit import holdings_at, verify
 from mmoinv.audit.history import holdings
 from mmoinv.audit.restoration import Kind, Plan, Wish, plan, restore
+from mmoinv.commits import OwnReason
 from mmoinv.conformance.operations import changes, commit, contents, item, joined, run
 from mmoinv.errors import JoinError, StaleSessionError, StoreDataError
 from mmoinv.stores import LeaveEntry, store_for
-from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.sql_store import SqlStore
 
 POTIONS, SHIELD = 2, 31

@@ -17,13 +17,13 @@ from sqlalchemy import text
 from mmoinv import RealmConnector, RealmServer
 from mmoinv.audit import verify
 from mmoinv.audit.desk import Desk
+from mmoinv.commits import OwnReason
 from mmoinv.conformance.operations import changes, commit, joined
 from mmoinv.conformance.operations import item as record
 from mmoinv.conformance.operations import run as play
 from mmoinv.legacy import ImportReport, ImportWish, import_tables, verify_tables
 from mmoinv.legacy.kyoril import KyorilTables
 from mmoinv.stores import LeaveEntry, store_for
-from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.sql_store import SqlStore
 
 OWN = 255 << 8

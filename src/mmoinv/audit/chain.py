@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mmoinv.commits import OwnReason
 from mmoinv.records import Batch
-from mmoinv.stores.ledger import LedgerEntry, OwnReason
+from mmoinv.stores.ledger import LedgerEntry
 
 
 class Break(NamedTuple):

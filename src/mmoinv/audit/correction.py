@@ -17,10 +17,11 @@ from mmoinv.audit.desk import Change, Desk
 from mmoinv.audit.history import CHARACTER_COLUMNS, holder, place_of
 from mmoinv.audit.room import Room, by_slot
 from mmoinv.audit.verification import slot_fault
+from mmoinv.commits import OwnReason
 from mmoinv.errors import MmoinvError
 from mmoinv.records import INVENTORY_ITEM, InventoryItemData, batch_of, slots_of
 from mmoinv.stores.entries import JoinOutcome
-from mmoinv.stores.ledger import OwnReason, unpacked
+from mmoinv.stores.ledger import unpacked
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.store import Session
 from mmoinv.stores.tables import CHARACTER_LEDGER, SET_ASIDE

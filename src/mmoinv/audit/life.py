@@ -13,7 +13,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, or_, select
 
 from mmoinv.audit.history import CHARACTER_COLUMNS, COLUMNS, contains
-from mmoinv.stores.ledger import LedgerEntry, OwnReason, unpacked
+from mmoinv.commits import OwnReason
+from mmoinv.stores.ledger import LedgerEntry, unpacked
 from mmoinv.stores.tables import CHARACTER_LEDGER, LEDGER, spans
 
 NEEDLES = 16

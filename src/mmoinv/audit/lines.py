@@ -9,7 +9,8 @@ from typing import Any
 
 from mmoinv.audit.history import Holdings
 from mmoinv.audit.restoration import Plan, Step
-from mmoinv.stores.ledger import LedgerEntry, OwnReason
+from mmoinv.commits import OwnReason
+from mmoinv.stores.ledger import LedgerEntry
 
 FIELDS = (
     "entry",
@@ -46,7 +47,7 @@ def heading(entry: LedgerEntry, worlds: Mapping[int, str]) -> str:
 def reason_text(reason: int) -> str:
     """The game's own number; those of mmoinv's tools with what they mean."""
     ours = reason in OwnReason.__members__.values()
-    return f"{reason} ({OwnReason(reason).name.lower()})" if ours else str(reason)
+    return f"{reason} ({OwnReason(reason).name.lower().replace('_', ' ')})" if ours else str(reason)
 
 
 def entry_lines(entry: LedgerEntry, worlds: Mapping[int, str]) -> Iterator[str]:

@@ -27,10 +27,11 @@ from mmoinv.audit.history import (
 )
 from mmoinv.audit.life import Life, lives, money_missing
 from mmoinv.audit.room import Room, by_slot
+from mmoinv.commits import OwnReason
 from mmoinv.errors import JoinError, StoreDataError, StoreUnavailableError
 from mmoinv.inventory.slots import bag_holding, is_inside_bag
 from mmoinv.records import InventoryItemData, batch_of, slots_of
-from mmoinv.stores.ledger import LedgerEntry, OwnReason
+from mmoinv.stores.ledger import LedgerEntry
 from mmoinv.stores.sql_store import SqlStore
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection, and_, func, select
 
+from mmoinv.commits import OwnReason
 from mmoinv.legacy.sql_tables import in_chunks
 from mmoinv.records import Batch, empty_batch
-from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.stored_rows import inventory
 from mmoinv.stores.tables import CHARACTER_LEDGER, INVENTORY, SESSION, WALLET, spans
 

@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 from mmoinv.audit.desk import DESK, Desk, Replacement
 from mmoinv.audit.history import world_names
 from mmoinv.audit.verification import slot_fault
+from mmoinv.commits import OwnReason
 from mmoinv.errors import ConfigurationError
 from mmoinv.legacy.completion import completed, contained
 from mmoinv.legacy.held import NOTHING, Held, held_by, imports_of, named, places_of, same, without
 from mmoinv.legacy.interface import LAST_GUID, Capacity, OldInventory, OldTables
 from mmoinv.records import Batch, InventoryItemData
-from mmoinv.stores.ledger import OwnReason
 from mmoinv.stores.schema import is_current
 from mmoinv.stores.sql_store import SqlStore
 from mmoinv.stores.sqlite import SqliteStore

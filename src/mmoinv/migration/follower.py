@@ -20,12 +20,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmoinv.commits import CurrencyDelta
+from mmoinv.commits import CurrencyDelta, OwnReason
 from mmoinv.errors import DuplicateItemGuidError, JoinError, StaleSessionError
 from mmoinv.migration.bundles import WHOLE, Followed, Job, Part
 from mmoinv.migration.modes import Side
 from mmoinv.migration.move import Held, Move, reason_of
-from mmoinv.migration.owed import MADE_UP_REASON, Owed
+from mmoinv.migration.owed import Owed
 from mmoinv.repository import CharacterChanges
 from mmoinv.repository.changes import NO_SLOTS, checked_money
 
@@ -170,7 +170,7 @@ class Follower(Owed):
                 if one.guid in levels:
                     self._compared(job, one, levels[one.guid])
                 elif job.bundle.is_cleared_first and one.is_joined and one.character is not None:
-                    again = self._wait({one.guid: WHOLE}, None, MADE_UP_REASON)
+                    again = self._wait({one.guid: WHOLE}, None, OwnReason.MADE_UP)
                     again.attempts = max(again.attempts, job.bundle.attempts)
             self._release(job)
 
@@ -211,7 +211,7 @@ class Follower(Owed):
         elif not one.is_unequal:
             # Whatever it was, it is put right; that it was stands in the evidence.
             one.is_diverged = True
-            self._wait({one.guid: WHOLE}, job.bundle.operation_id, MADE_UP_REASON)
+            self._wait({one.guid: WHOLE}, job.bundle.operation_id, OwnReason.MADE_UP)
         else:
             self._resolve(one, "the sides differ, and writing everything did not help")
 
@@ -259,7 +259,7 @@ class Follower(Owed):
             self._resolve(one, reason)
             parts[one.guid] = WHOLE
         if parts:
-            bundle = self._wait(parts, job.bundle.operation_id, MADE_UP_REASON)
+            bundle = self._wait(parts, job.bundle.operation_id, OwnReason.MADE_UP)
             bundle.attempts = max(bundle.attempts, attempts)
             bundle.not_before_s = self._move.now_s() + pause_s * random.uniform(0.75, 1.25)
 

@@ -8,14 +8,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from mmoinv.commits import OwnReason
 from mmoinv.migration.bundles import WHOLE, Bundle, Followed, Part
 from mmoinv.migration.character import Character
 from mmoinv.migration.modes import Side
 from mmoinv.migration.move import Move, Way
 from mmoinv.repository import CharacterChanges
-
-MADE_UP_REASON = 252
-"""The reason of commits that write everything of a character again."""
 
 
 class Owed(ABC):
@@ -112,7 +110,7 @@ class Owed(ABC):
         """Write everything of a character."""
         followed = self._followed.get(character_guid)
         if followed is not None and followed.is_joined:
-            self._hurry(self._wait({character_guid: WHOLE}, None, MADE_UP_REASON))
+            self._hurry(self._wait({character_guid: WHOLE}, None, OwnReason.MADE_UP))
 
     def ask(self, character_guid: int, callback: Callable[[str], None]) -> None:
         """Call back, from any thread, with "" once the side has what is decided, or with what is
@@ -182,7 +180,7 @@ class Owed(ABC):
             alone = Bundle(
                 {guid: WHOLE},
                 bundle.operation_id,
-                MADE_UP_REASON,
+                OwnReason.MADE_UP,
                 bundle.not_before_s,
                 bundle.attempts,
                 bundle.is_cleared_first,

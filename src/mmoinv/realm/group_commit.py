@@ -40,6 +40,8 @@ to write one. After a restart a world's sessions are claimed all at once."""
 OVERLOADED = "the realm is overloaded; not saved, try again"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 SOONEST_RETRY_MS, LATEST_RETRY_MS = 50, 10_000
+FAILURES_TOLD = 5
+"""Of groups that failed as none should, in ten seconds: each fills a page of the log."""
 NEWEST_GROUP = 0.2
 """How much the last group counts in the mean time of an operation."""
 
@@ -80,6 +82,7 @@ class GroupCommit:
         self._task: asyncio.Task[None] | None = None
         self._ms_per_operation = 1.0
         self._dropped_leaves = Seldom()
+        self._failures = Seldom(FAILURES_TOLD)
         self.queued_operations = 0
         """Operations, joins and leaves that wait for a transaction."""
 
@@ -232,8 +235,10 @@ class GroupCommit:
             )
             return results
         except Exception as error:
-            if not isinstance(error, StoreDataError):
-                log.exception("a group of %d entries failed", len(entries))
+            if not isinstance(error, StoreDataError) and (
+                failed := self._failures.happened(time.monotonic())
+            ):
+                log.exception("%d groups failed, the last one of %d entries", failed, len(entries))
             if len(entries) == 1 and _size(entries[0]) == 1:
                 return [self._culprit(entries[0], error)]
         self._tally.halvings += 1

@@ -4,7 +4,6 @@
 rows of `PARTNER`. Knows no database.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +16,6 @@ MONEY = np.dtype([("currency_id", "<u2"), ("amount", "<i8"), ("balance", "<i8")]
 """One change of a balance: by how much, and what it is then."""
 PARTNER = np.dtype([("character_guid", "<u8"), ("version", "<u8")])
 """Another character of the same operation, and the version that the operation made of it."""
-
-
-class OwnReason(IntEnum):
-    """Reasons that mmoinv's own tools give. All other numbers are the game's."""
-
-    IMPORTED = 253
-    """`mmoinv migrate import`."""
-    CORRECTED = 254
-    """`mmoinv verify --fix`: what was before is what was found, not what the ledger said."""
-    RESTORED = 255
-    """`mmoinv restore`."""
 
 
 class LedgerEntry(NamedTuple):
