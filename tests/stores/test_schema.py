@@ -118,12 +118,19 @@ async def test_history_stays_up_and_down(database_url: str) -> None:
         before = [one.operation_id for one in await store.read_ledger(7)]
     assert before == [1, 2, 3]
     assert (await store.downgrade("0004")).version == "0005"
+    columns = ", ".join(LEDGER_COLUMNS)
+    again = f"INSERT INTO inventory_ledger SELECT 9999, {columns} FROM inventory_ledger LIMIT 1"
     # The index by character is back.
-    if not database_url.startswith("mariadb"):
-        again = "INSERT INTO inventory_ledger SELECT 9999, {} FROM inventory_ledger LIMIT 1"
-        with pytest.raises(DuplicateRowError):
-            await store.inspect(lambda c: c.execute(text(again.format(", ".join(LEDGER_COLUMNS)))))
+    with pytest.raises(DuplicateRowError):
+        await store.inspect(lambda c: c.execute(text(again)))
     await store.upgrade()
+    if not database_url.startswith("mariadb"):
+        await store.inspect(lambda c: c.execute(text(again)))
+        with pytest.raises(SchemaVersionError, match="version 1 of character 7 more than once"):
+            await store.downgrade("0004")
+        await store.inspect(
+            lambda c: c.execute(text("DELETE FROM inventory_ledger WHERE ledger_id = 9999"))
+        )
     async with store:
         assert [one.operation_id for one in await store.read_ledger(7)] == before
 

@@ -307,6 +307,25 @@ async def test_an_update_in_place_never_touches_a_strangers_row(store: ServerSto
     assert await stored(store, 8) == {30: (100, 1, 6)}
 
 
+async def test_few_updates_never_lose_a_row_silently(store: ServerStore) -> None:
+    """Somebody deletes a row behind our back: it is an error, or the record is written again."""
+    await joined(store, 7)
+    await run(store, commit(1, changes(7, item(23, 5), item(24, 6))))
+    await store._write(
+        lambda connection: connection.execute(
+            text("DELETE FROM character_inventory WHERE slot = 23")
+        )
+    )
+    change = commit(2, changes(7, item(23, 5, stack=9), version=1))
+    with suppress(StoreDataError):
+        assert await run(store, change) == [(0, [2])]
+        assert await stored(store, 7) == {23: (100, 9, 5), 24: (100, 1, 6)}
+        return
+    assert await stored(store, 7) == {24: (100, 1, 6)}
+    assert await run(store, change) == [(0, [2])]
+    assert await stored(store, 7) == {23: (100, 9, 5), 24: (100, 1, 6)}
+
+
 async def test_many_updates_of_which_one_has_lost_its_row_are_no_half_of_it(
     store: ServerStore,
 ) -> None:

@@ -173,7 +173,20 @@ async def test_updates_of_which_one_has_lost_its_row_are_no_half_of_it(path: Pat
     await store.close()
 
 
-@pytest.mark.parametrize("fields", [*UPDATES, ("item_flags", "creator")])
+async def test_a_row_that_is_gone_is_written_again_with_its_guid_where_all_of_it_is(
+    path: Path,
+) -> None:
+    store = await new_store(path)
+    await joined(store, 7)
+    await run(store, commit(1, changes(7, item(23, 5), item(24, 6))))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("DELETE FROM character_inventory WHERE slot = 23")
+    assert await run(store, commit(2, changes(7, item(23, 5, creator=9), version=1))) == [(0, [2])]
+    assert await stored(store, 7) == {23: (100, 1, 5), 24: (100, 1, 6)}
+    await store.close()
+
+
+@pytest.mark.parametrize("fields", [*[*UPDATES][:-1], ("item_flags", "creator")])
 async def test_updates_write_the_fields_that_differ(path: Path, fields: tuple[str, ...]) -> None:
     store = await new_store(path)
     await joined(store, 2**63 + 7)

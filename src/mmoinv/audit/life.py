@@ -136,9 +136,10 @@ def _touching(
     """All rows with any of these items, of anyone, from a version of the character on."""
     columns = CHARACTER_LEDGER.c
     start = connection.execute(
-        select(columns.ledger_id).where(
-            and_(columns.character_guid == character_guid, columns.version == first_version)
-        )
+        select(columns.ledger_id)
+        .where(and_(columns.character_guid == character_guid, columns.version == first_version))
+        .order_by(columns.ledger_id)
+        .limit(1)
     ).scalar_one()
     found: dict[RowKey, LedgerEntry] = {}
     for place in range(0, len(guids), NEEDLES):

@@ -127,7 +127,8 @@ def _ledger_of(connection: Connection, guids: Sequence[int]) -> dict[int, list[t
     rows: dict[int, list[tuple[Any, ...]]] = {guid: [] for guid in guids}
     for span in spans(connection, CHARACTER_LEDGER, guids[0], guids[-1]):
         for row in connection.execute(select(*CHARACTER_COLUMNS).where(span)):
-            rows[row[0]].append(tuple(row))
+            if row[0] in rows:
+                rows[row[0]].append(tuple(row))
     return rows
 
 

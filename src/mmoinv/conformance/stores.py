@@ -94,6 +94,21 @@ class StoreConformance:
         assert epochs[0] >= 1
         assert [world.node_epoch for world in await store.worlds()] == [epochs[3], epochs[2]]
 
+    async def test_what_others_did_while_it_was_closed_is_seen(
+        self, store: Store, make_store: MakeStore
+    ) -> None:
+        (ours,) = await joined(store, 7)
+        for version in range(2):
+            await run(store, commit(version + 1, changes(7, item(23, 1), version=version)))
+        await store.close()
+        async with make_store() as second:
+            (theirs,) = await joined(second, 7)
+        assert theirs.epoch == ours.epoch + 1
+        await store.open()
+        stale = commit(3, changes(7, item(23, 1, stack=2), version=2, epoch=ours.epoch))
+        assert await run(store, stale) == [(Verdict.STALE_SESSION, [2])]
+        assert contents(theirs.items) == await stored(store, 7)
+
     async def test_what_is_closed_says_so(self, make_store: MakeStore) -> None:
         store = make_store()
         with pytest.raises(StoreError, match="not open"):

@@ -40,7 +40,7 @@ class CommittedInventories:
         self._version = np.zeros(characters, np.uint64)
         self._world = np.zeros(characters, np.int64)
         self._online = np.zeros(characters, np.bool_)
-        self._checked = np.zeros(characters, np.int64)
+        self._confirmed = np.zeros(characters, np.int64)
         """Since when nobody else can have changed its session row without our knowing."""
         self._alone_since = 0
         self._slot = np.zeros((characters, PLACES), np.int32)
@@ -99,13 +99,13 @@ class CommittedInventories:
             self._version[rows],
             self._online[rows],
         )
-        return known, bool((self._checked[rows] == self._alone_since).all())
+        return known, bool((self._confirmed[rows] == self._alone_since).all())
 
-    def check(self, rows: Indices, sessions: Sessions) -> None:
+    def confirm(self, rows: Indices, sessions: Sessions) -> None:
         """These rows (none of them -1) are current by the locked session rows."""
         self._world[rows] = sessions.world_id
         self._online[rows] = sessions.online
-        self._checked[rows] = self._alone_since
+        self._confirmed[rows] = self._alone_since
 
     def is_current(self, rows: Indices, epochs: npt.NDArray[np.uint32], versions: U64Array) -> Mask:
         """One bool a row: whether it is what the locked session row says."""
@@ -162,7 +162,7 @@ class CommittedInventories:
         rows = self._make_room(character_guids)
         self._epoch[rows] = sessions.epoch
         self._version[rows] = sessions.version
-        self.check(rows, sessions)
+        self.confirm(rows, sessions)
         self._slot[rows] = FREE
         self._fill(rows[index], owned)
 

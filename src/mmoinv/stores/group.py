@@ -2,7 +2,7 @@
 
 The outcome equals running the operations one at a time, in their order; where that is not
 plain from the arrays, the stage is cut until it is. `write_stage` is a generator that yields
-`Look` and `Write` steps and never touches a database itself. No Python object an operation,
+steps (`mmoinv.stores.steps`) and never touches a database itself. No Python object an operation,
 except for the refused ones and protocol 3.
 """
 
@@ -248,22 +248,19 @@ def _write_part(
         answer = yield look
         if answer is None:
             # The database is looking: meanwhile for what will most probably be seen.
-            expected = part.expected(look)
-            if expected is not None:
-                write = _write_ahead(part, expected)
+            expected = part.expected(look, sessions)
+            write = None if expected is None else _write_ahead(part, expected)
             answer = yield Wait()
             assert answer is not None
-            if expected is None:
-                pass
-            elif write is not None and answer.is_nothing_but(expected.sessions):
-                part.check(answer.sessions)
-            else:
+            if write is not None and sessions and answer.is_nothing_but(sessions):
+                part.confirm(answer.sessions)
+            elif expected is not None:
                 write, part = None, new_part()
                 part.look()
         seen = answer
     if write is None:
         again = part.look_again(seen)
-        part.check(seen.sessions)
+        part.confirm(seen.sessions)
         if len(again.item_guids) or len(again.whole_characters):
             more = yield from _see(again)
             seen = seen.plus(more)

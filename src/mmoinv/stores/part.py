@@ -61,9 +61,10 @@ RULES = Rules()
 class Part:
     """Operations of which no two have a character or an operation id in common.
 
-    The methods are called in their order: `look`, `look_again`, `check`, `remember`, `judge`,
-    `unseen_guids`, `suspects`, perhaps `refuse_duplicate`, `write`, `note`,
-    `committed_versions`, `messages`.
+    The methods are called in their order: `look`, perhaps `expected`, `look_again`, `remember`,
+    `judge`, `unseen_guids`, perhaps `all_was_seen` and `add_places`, `suspects`, perhaps
+    `refuse_duplicate`, `write`, `committed_rows`, `committed_versions`, `note`, `messages`; and
+    `confirm` when the sessions are locked.
     """
 
     def __init__(
@@ -129,10 +130,10 @@ class Part:
             self.characters[np.unique(self.money.character)],
         )
 
-    def expected(self, look: Look) -> Seen | None:
-        """What will be seen if nothing unusual is; None if that cannot be known before."""
+    def expected(self, look: Look, sessions: Sessions | None) -> Seen | None:
+        """What will be seen if nothing unusual is and the ``sessions`` are as they were last known;
+        None if that cannot be known before."""
         asks = look.item_guids, look.whole_characters, look.wallet_characters
-        sessions, _ = self.committed.sessions_of(self.cached_rows)
         if sessions is None or any(map(len, asks)) or not self.is_commit.all():
             return None
         return Seen(sessions, NO_GUIDS, NO_PLACES, NO_ITEMS, NO_GUIDS)
@@ -161,10 +162,10 @@ class Part:
         self.items_in_place = self.items_in_place[~unknown]
         return Look(NO_GUIDS, NO_GUIDS, guids, self.characters[self.whole_characters & outdated])
 
-    def check(self, sessions: Sessions) -> None:
+    def confirm(self, sessions: Sessions) -> None:
         """The rows of these sessions are locked: what is remembered of them is known to be so."""
         current = np.flatnonzero(self.cached_rows >= 0)
-        self.committed.check(self.cached_rows[current], sessions.where(self.session_row[current]))
+        self.committed.confirm(self.cached_rows[current], sessions.where(self.session_row[current]))
 
     def remember(self, seen: Seen) -> Seen:
         """Remembers what was read of whole characters, and adds what had been remembered."""
@@ -172,8 +173,7 @@ class Part:
         cached = self.cached_rows >= 0
         # Before anyone is kept: that may take a row of one of these.
         remembered = self.committed.items_of(self.cached_rows[self.whole_characters & cached])
-        if self.rules.keeps_ledger:
-            remembered = remembered.plus(self._touched())
+        remembered = remembered.plus(self._touched())
         read = self.whole_characters & ~cached & (self.session_row >= 0)
         if len(seen.damaged_characters):
             read &= ~_is_in(self.characters, seen.damaged_characters)

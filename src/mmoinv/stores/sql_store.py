@@ -14,7 +14,6 @@ import numpy.typing as npt
 from sqlalchemy import (
     Connection,
     and_,
-    bindparam,
     delete,
     func,
     insert,
@@ -47,6 +46,7 @@ from mmoinv.stores.tables import (
     SET_ASIDE,
     WALLET,
     WORLD,
+    has_ledger_segments,
     spans,
 )
 
@@ -295,21 +295,23 @@ class SqlStore(ABC):
         """Delete all of a range of characters; how many items."""
 
         def work(connection: Connection) -> int:
+            # Where the groups are written, not beside them.
+            self._forget()
             items = 0
-            for span in spans(connection, CHARACTER_LEDGER, first_guid, last_guid):
-                found = connection.execute(select(CHARACTER_LEDGER.c.ledger_id).where(span))
-                numbers = [{"number": number} for number in found.scalars()]
-                if numbers:
-                    connection.execute(
-                        delete(LEDGER).where(LEDGER.c.ledger_id == bindparam("number")), numbers
-                    )
+            view = CHARACTER_LEDGER.c
+            if has_ledger_segments(connection.dialect):
+                for span in spans(connection, CHARACTER_LEDGER, first_guid, last_guid):
+                    numbers = select(view.ledger_id).where(span)
+                    connection.execute(delete(LEDGER).where(LEDGER.c.ledger_id.in_(numbers)))
+            else:
+                for span in spans(connection, LEDGER, first_guid, last_guid):
+                    connection.execute(delete(LEDGER).where(span))
             for table in (INVENTORY, SESSION, SET_ASIDE, IMPORT_SET_ASIDE, WALLET):
                 for span in spans(connection, table, first_guid, last_guid):
                     deleted = connection.execute(delete(table).where(span)).rowcount
                     items += deleted if table is INVENTORY else 0
             return items
 
-        self._forget()
         return await self._write(work)
 
     # What mends a database

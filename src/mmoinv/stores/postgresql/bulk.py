@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmoinv.codec import find_keys
 from mmoinv.records import Batch
 from mmoinv.stores.steps import (
     NO_GUIDS,
@@ -138,10 +139,10 @@ FEW_ROWS = 48
 """Up to so many records go in as arrays, in one statement; more by COPY, which costs two round
 trips more and far less a row."""
 FINISH_FEW = (
-    "WITH changed AS (UPDATE character_inventory i SET "
+    f"WITH applied AS ({APPLY_OPERATIONS}) UPDATE character_inventory i SET "
     + ", ".join(f"{name} = c.{name}" for name in CHANGED_COLUMNS[2:])
     + f" FROM unnest({_arrays(len(CHANGED_COLUMNS), 3)}) AS c ({', '.join(CHANGED_COLUMNS)}) "
-    f"WHERE i.character_guid = c.character_guid AND i.slot = c.slot) {APPLY_OPERATIONS}"
+    "WHERE i.character_guid = c.character_guid AND i.slot = c.slot"
 )
 INSERT_FEW = (
     f"INSERT INTO character_inventory ({', '.join(ROW_COLUMNS)}) "
@@ -256,7 +257,8 @@ class Transaction:
         updated, operations = changes.updated, changes.committed_operations.view(np.int64)
         if len(updated.items) <= FEW_ROWS and len(operations) <= FEW_ROWS:
             columns = [column.tolist() for column in _columns(updated, CHANGED_COLUMNS)]
-            await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
+            status = await raw.execute(FINISH_FEW, operations.tolist(), self._now_s, *columns)
+            _check_updated(status, len(updated.items))
             return None
         names = (*CHANGED_COLUMNS[:2], *changes.changed_fields)
         await self._bring_changed(updated, names)
@@ -267,7 +269,7 @@ class Transaction:
         arguments = operations.tolist(), self._now_s
         if updated:
             status = await self._raw.execute(update_changed(fields), *arguments)
-            check_written(int(status.removeprefix("UPDATE ")), updated)
+            _check_updated(status, updated)
         else:
             await self._raw.execute(APPLY_OPERATIONS, *arguments)
 
@@ -386,13 +388,12 @@ def _columns(owned: OwnedItems, names: tuple[str, ...]) -> list[I64Array]:
     ]
 
 
-def _is_in(values: U64Array, ascending: U64Array) -> npt.NDArray[np.bool_]:
-    if not len(ascending):
-        return np.zeros(len(values), np.bool_)
-    index = np.searchsorted(ascending, values)
-    index[index == len(ascending)] = 0
-    found: npt.NDArray[np.bool_] = ascending[index] == values
-    return found
+def _is_in(values: U64Array, among: U64Array) -> npt.NDArray[np.bool_]:
+    return find_keys(among, values) >= 0
+
+
+def _check_updated(status: str, wanted: int) -> None:
+    check_written(int(status.removeprefix("UPDATE ")), wanted)
 
 
 COPY_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)

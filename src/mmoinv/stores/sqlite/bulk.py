@@ -43,8 +43,7 @@ STATEMENT_CACHE_SIZE = 256
 
 
 class Bulk(NamedTuple):
-    """One kind of statement: ``text(rows)``, with ``columns`` parameters a row, after ``shared``
-    ones for all rows.
+    """One kind of statement: ``text(rows)``, with ``columns`` parameters a row.
 
     Where ``repeatable``, a last row given several times changes nothing, and a short chunk is
     filled up with it; else it is cut into sizes that fit.
@@ -53,7 +52,6 @@ class Bulk(NamedTuple):
     text: Callable[[int], str]
     columns: int
     repeatable: bool = True
-    shared: int = 0
 
 
 def _marks(rows: int, row: str = "?") -> str:
@@ -131,10 +129,12 @@ NO_ITEM = -1
 def _update(fields: tuple[str, ...]) -> Bulk:
     # Cheaper than UPDATE ... FROM: these rows are known to be there, so that each insert becomes an
     # update of its slot. Should one be gone, a row is made that no item can have: see GONE.
-    others = [name for name in ROW_COLUMNS[2:-1] if name not in fields]
-    row = ",".join(["?"] * (2 + len(fields)) + ["0"] * len(others) + [str(NO_ITEM)])
-    columns = ", ".join((*ROW_COLUMNS[:2], *fields, *others, "item_guid"))
-    sets = ", ".join(f"{name} = excluded.{name}" for name in fields)
+    # Of a record that is written whole, that row is the record.
+    others = dict.fromkeys(ROW_COLUMNS[2:-1], "0") | {"item_guid": str(NO_ITEM)}
+    others = {name: value for name, value in others.items() if name not in fields}
+    row = ",".join(["?"] * (2 + len(fields)) + [*others.values()])
+    columns = ", ".join((*ROW_COLUMNS[:2], *fields, *others))
+    sets = ", ".join(f"{name} = excluded.{name}" for name in fields if name != "item_guid")
     return Bulk(
         lambda rows: (
             f"INSERT INTO character_inventory ({columns}) VALUES {_marks(rows, f'({row})')} "
@@ -150,7 +150,7 @@ UPDATES = {
         ("stack_count",),
         ("durability",),
         ("stack_count", "durability"),
-        ROW_COLUMNS[2:-1],
+        ROW_COLUMNS[2:],
     )
 }
 """By the fields that they set: what nearly all saves change, and everything."""
@@ -178,26 +178,22 @@ SET_BALANCES = Bulk(
     ),
     3,
 )
-NOTED = tuple(name for name in LEDGER_COLUMNS if name != "committed_at")
-NOTED_BY_MOST = tuple(name for name in NOTED if name not in ("money", "partners"))
 
 
 def _note(columns: tuple[str, ...]) -> Bulk:
-    row = f"(?1,{_marks(len(columns))})"
     return Bulk(
         lambda rows: (
-            f"INSERT INTO inventory_ledger (committed_at, {', '.join(columns)}) VALUES "
-            + _marks(rows, row)
+            f"INSERT INTO inventory_ledger ({', '.join(columns)}) VALUES "
+            + _marks(rows, f"({_marks(len(columns))})")
         ),
         len(columns),
         repeatable=False,
-        shared=1,
     )
 
 
-NOTE_CHANGES = _note(NOTED_BY_MOST)
-NOTE_MORE_CHANGES = _note(NOTED)
-"""With money or other characters."""
+NOTE_CHANGES = _note(LEDGER_COLUMNS[:-2])
+NOTE_MORE_CHANGES = _note(LEDGER_COLUMNS)
+"""With the last two: money, and other characters."""
 INDEXED = (
     SESSIONS,
     APPLIED,
@@ -262,8 +258,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         for bulk in ALL:
             # No column takes NULL, so that nothing is found and nothing inserted.
             with suppress(sqlite3.IntegrityError):
-                nothing = [None] * (bulk.shared + rows * bulk.columns)
-                connection.execute(_text(bulk, rows), nothing).fetchall()
+                connection.execute(_text(bulk, rows), [None] * (rows * bulk.columns)).fetchall()
         rows //= 2
 
 
@@ -415,6 +410,7 @@ def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None
         signed(ledger.character_guid)[:, 0].tolist(),
         signed(ledger.version)[:, 0].tolist(),
         signed(ledger.operation_id)[:, 0].tolist(),
+        [now_s] * len(ledger.changes),
         ledger.world_id.tolist(),
         ledger.reason.tolist(),
         [*ledger.changes],
@@ -423,19 +419,15 @@ def note(connection: sqlite3.Connection, ledger: LedgerRows, now_s: int) -> None
         pairs = zip(ledger.money, ledger.partners, strict=True)
         more = [money is not None or others is not None for money, others in pairs]
         whole: list[list[object]] = [*columns, [*ledger.money], [*ledger.partners]]
-        _run_columns(
-            connection, NOTE_MORE_CHANGES, now_s, [[*compress(one, more)] for one in whole]
-        )
+        _run_columns(connection, NOTE_MORE_CHANGES, [[*compress(one, more)] for one in whole])
         columns = [[*compress(one, map(not_, more))] for one in columns]
-    _run_columns(connection, NOTE_CHANGES, now_s, columns)
+    _run_columns(connection, NOTE_CHANGES, columns)
 
 
-def _run_columns(
-    connection: sqlite3.Connection, bulk: Bulk, shared: object, columns: list[list[object]]
-) -> None:
-    """Run a statement with one shared parameter that adds rows, given as columns."""
+def _run_columns(connection: sqlite3.Connection, bulk: Bulk, columns: list[list[object]]) -> None:
+    """Run a statement that adds rows, given as columns."""
     for start, taken, rows in _sizes(bulk, len(columns[0])):
-        flat = [shared] + [None] * (rows * bulk.columns)
-        for place, column in enumerate(columns, 1):
+        flat: list[object] = [None] * (rows * bulk.columns)
+        for place, column in enumerate(columns):
             flat[place :: bulk.columns] = column[start : start + taken]
         connection.execute(_text(bulk, rows), flat)

@@ -88,7 +88,8 @@ class SqliteStore(SqlStore):
             raw = connect(self.path, self.settings.lock_timeout_s)
         except (DBAPIError, sqlite3.Error) as error:
             raise store_error(error, self.path) from error
-        self._raw = raw
+        # SQLite counts what others commit for each connection by itself.
+        self._raw, self._undisturbed = raw, None
         # The same connection for both: what SQLAlchemy runs is in the transaction that is open.
         self._engine = engine_around(raw)
         self._checkpoints = Checkpoints(self.path, raw, self.settings.lock_timeout_s)
