@@ -1231,8 +1231,8 @@ def compare_items(object expected, object found):
 # Looking up
 
 
+# Of this process: who sends keys can't know which of them would meet in one place.
 cdef uint64_t HASH_SECRET = int.from_bytes(os.urandom(8), "little")
-"""Of this process: who sends keys can't know which of them would meet in one place."""
 
 
 cdef inline bint is_column(object value):
