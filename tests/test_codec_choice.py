@@ -107,4 +107,4 @@ def test_both_have_every_public_function():
         "twin = import_module(codec.MODULES['python']);"
         "print(len(names), all(getattr(twin, name).__doc__ for name in names))"
     )
-    assert chosen(code, None) == "28 True"
+    assert chosen(code, None) == "30 True"
